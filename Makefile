@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make demo` shows the main job, `make test` runs every check.
+# Both make their own virtual environment in .venv from the hash-pinned requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test unit system lint format lock clean
+
+demo: .venv/ready ## four banks, sample customers, one payment from three banks to a fourth, the audit
+	$(BIN)/ciranda demo
+
+test: lint unit system ## every check that CI runs
+
+lint: .venv/ready
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/ready
+	$(BIN)/python -m pytest tests --ignore=tests/system
+
+system: .venv/ready
+	$(BIN)/python -m pytest tests/system
+
+format: .venv/ready
+	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests
+
+lock: .venv/ready ## pin the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
+	.venv/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra postgres --group dev \
+		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.lock
+
+clean:
+	rm -rf .venv
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Ciranda needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch .venv/ready

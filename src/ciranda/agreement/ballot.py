@@ -1,0 +1,23 @@
+"""A ballot: one attempt's number in the register of one payment (PROTOCOL 4.1).
+
+Round 0 belongs to the coordinator alone, and only to the attempt that began the payment. Every other attempt takes
+a fresh round, durably, before it uses it; 64 random bits keep two attempts of one bank apart.
+"""
+
+import msgspec
+
+from ciranda.identity import Ispb
+
+
+class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """Ordered by round, then bank, then nonce."""
+
+    round: int
+    bank: Ispb
+    nonce: int
+    """64 bits, drawn by the attempt."""
+
+
+def outranking(seen: Ballot | None, bank: Ispb, nonce: int) -> Ballot:
+    """A fresh ballot of `bank`, higher than any that it has used or seen for this payment."""
+    return Ballot(1 if seen is None else seen.round + 1, bank, nonce)

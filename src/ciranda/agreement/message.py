@@ -101,6 +101,10 @@ ReadOnlyQuestion = Probe | FindPayee | ShowAccount
 Question = AgreementQuestion | ReadOnlyQuestion
 
 
+def payment_of(question: AgreementQuestion) -> EndToEndId:
+    return question.id if isinstance(question, Tell) else question.header.id
+
+
 # Answers.
 
 
@@ -185,7 +189,18 @@ class Absent(_Message, tag=True):
 
 
 Answer = (
-    Vote | Accepted | Outbid | Promised | Decided | Done | Busy | Violated | Up | Payee | AccountShown | Absent
+    Vote
+    | Accepted
+    | Outbid
+    | Promised
+    | Decided
+    | Done
+    | Busy
+    | Violated
+    | Up
+    | Payee
+    | AccountShown
+    | Absent
 )
 
 

@@ -1,0 +1,1 @@
+"""The whole bank as one pure function: `decide(view, input, now) -> Step`."""

@@ -1,0 +1,286 @@
+"""The answers to the other banks' questions (PROTOCOL sections 2 to 5).
+
+Whoever asks was recognised by its signature. What it asks is believed only so far as PROTOCOL 2.5 and 3.7 say; all
+else is a violation, which changes nothing.
+"""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from ciranda.agreement.header import Header, concerns, digest, leaf
+from ciranda.agreement.message import (
+    Answer,
+    Ask,
+    Busy,
+    Decided,
+    Decision,
+    Done,
+    Prepare,
+    Propose,
+    Tell,
+    Vote,
+)
+from ciranda.agreement.participant import Event, Say, State, follow
+from ciranda.agreement.witness import Register, asked, proposed
+from ciranda.engine.input import GRACE_MS, Heard
+from ciranda.engine.mandate import id_of
+from ciranda.engine.placing import booked, count_mandates, place
+from ciranda.engine.record import Clause, Record
+from ciranda.engine.reply import Answered
+from ciranda.engine.settling import others, settle
+from ciranda.engine.view import Step, View, Writes
+from ciranda.identity import Address, EndToEndId, Ispb, bank_of, coordinator_of
+from ciranda.instant import Instant, later
+from ciranda.ledger.booking import Book
+from ciranda.payment import Kind
+from ciranda.refusal import PRECEDENCE, Code, Refusal, Violation
+
+
+def answer(view: View, heard: Heard, now: Instant) -> Step:
+    """Raises Violation."""
+    match heard.question:
+        case Prepare() as prepare:
+            return _prepare(view, heard.sender, prepare, now)
+        case Propose() as propose:
+            return _propose(view, heard.sender, propose, now)
+        case Ask() as ask:
+            return _ask(view, heard.sender, ask, now)
+        case Tell() as tell:
+            return _tell(view, heard.sender, tell, now)
+        case _:
+            assert_never(heard.question)
+
+
+def _prepare(view: View, sender: Ispb, prepare: Prepare, now: Instant) -> Step:
+    header = prepare.header
+    if sender != coordinator_of(header.id):
+        raise Violation("only the coordinator prepares")
+    record = _known(view, header.id, digest(header))
+    _check_header(view, header)
+    if view.bank.ispb not in header.participants:
+        raise Violation("we are no participant of this payment")
+    if record is not None and record.state is not State.UNKNOWN:
+        # What was answered stands; whether we would be able today is not even looked at (PROTOCOL 3.2).
+        _, _, say = follow(record.state, Event.PREPARE_ABLE)
+        return _say(Vote(id=header.id, refusal=None if say is Say.YES else record.refusal))
+
+    _check_parts(view, prepare)
+    clauses, codes = _permissions(view, prepare, now)
+    book = Book(view.accounts.get)
+    if not codes:
+        codes = place(view, book, clauses)
+    if prepare.time_left_ms <= 0:
+        codes.append(Code.DEADLINE_PASSED)
+    state, _, say = follow(State.UNKNOWN, Event.PREPARE_UNABLE if codes else Event.PREPARE_ABLE)
+    refusal = None
+    if codes:
+        refusal = Refusal(code=min(codes, key=PRECEDENCE.__getitem__), bank=view.bank.ispb)
+    fresh = record or _fresh(header.id, digest(header), now)
+    record = replace(
+        fresh,
+        state=state,
+        clauses=clauses,
+        payer=prepare.payer,
+        description=prepare.description,
+        reference=prepare.reference,
+        header=header,
+        refusal=refusal,
+        decided_at=now if refusal else None,
+        due=None if refusal else later(now, prepare.time_left_ms + GRACE_MS),
+    )
+    if refusal:
+        return _say(Vote(id=header.id, refusal=refusal), Writes(records={record.id: record}))
+    writes = booked(book)
+    writes.mandates = count_mandates(view, clauses, +1)
+    writes.records = {record.id: record}
+    return _say(Vote(id=header.id, refusal=None), writes)
+
+
+def _permissions(view: View, prepare: Prepare, now: Instant) -> tuple[tuple[Clause, ...], list[Code]]:
+    """Our debits need a mandate that we issued for this coordinator and this customer (PROTOCOL 3.4)."""
+    initiator = coordinator_of(prepare.header.id)
+    tokens = {permission.index: permission.mandate for permission in prepare.permissions}
+    clauses, codes = [], []
+    for part in prepare.parts:
+        source, used = part.transfer.source, None
+        if bank_of(source) == view.bank.ispb:
+            id = id_of(tokens.get(part.index, ""), view.bank.mandate_secret)
+            mandate = None if id is None else view.mandates.get(id)
+            if mandate is not None and mandate.serves("pay", Address(source), initiator, prepare.payer, now):
+                used = mandate.id
+            else:
+                codes.append(Code.NOT_PERMITTED)
+        clauses.append(Clause(transfer=part.transfer, mandate=used))
+    return tuple(clauses), codes
+
+
+def _propose(view: View, sender: Ispb, propose: Propose, now: Instant) -> Step:
+    header = propose.header
+    record = _witnessed(view, sender, header, now)
+    if propose.ballot.bank != sender or (propose.ballot.round == 0 and sender != coordinator_of(header.id)):
+        raise Violation("the ballot is not the sender's")
+    register, said = proposed(_register(record), header.id, propose.ballot, propose.decision)
+    return _registered(record, register, said)
+
+
+def _ask(view: View, sender: Ispb, ask: Ask, now: Instant) -> Step:
+    header = ask.header
+    if header.witnesses == (view.bank.ispb,):
+        return _ask_sole_witness(view, sender, header, now)
+    if view.bank.ispb not in header.witnesses:
+        return _ask_participant(view, header)
+    record = _witnessed(view, sender, header, now)
+    if ask.ballot is None or ask.ballot.bank != sender or ask.ballot.round == 0:
+        raise Violation("the ballot is not the sender's")
+    register, said = asked(_register(record), header.id, ask.ballot)
+    return _registered(record, register, said)
+
+
+def _ask_sole_witness(view: View, sender: Ispb, header: Header, now: Instant) -> Step:
+    """With one witness there are no ballots: what is not decided yet is aborted, here and now (PROTOCOL 5.5)."""
+    record = _known(view, header.id, digest(header))
+    _check_header(view, header)
+    if sender not in header.participants:
+        raise Violation("only a bank of the payment asks for its decision")
+    if record is None or record.state in (State.UNKNOWN, State.AWAITING_APPROVAL):
+        # Never answered with abort: perhaps we were put back to an earlier moment (PROTOCOL 2.6).
+        raise Violation("we do not know this payment, and its id says that it is ours")
+    writes = Writes()
+    if not record.state.decided:
+        writes, record = settle(view, record, Decision.ABORT, None, now)
+    return _say(_decided(record), writes)
+
+
+def _ask_participant(view: View, header: Header) -> Step:
+    """Not a witness, but perhaps told already; anything but a decision counts for nothing (PROTOCOL 6.6)."""
+    record = _known(view, header.id, digest(header))
+    known = record is not None and record.state.decided
+    return _say(_decided(record) if record is not None and known else Busy())
+
+
+def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
+    record = _known(view, tell.id, tell.digest)
+    done = Done(id=tell.id)
+    if record is None or record.state is State.UNKNOWN:
+        if coordinator_of(tell.id) == view.bank.ispb:
+            raise Violation("we do not know this payment, and its id says that it is ours")
+        if (
+            record is not None
+            and record.header is not None
+            and view.bank.ispb not in record.header.participants
+        ):
+            return _say(done, Writes(records={tell.id: _closed_register(record, tell, now)}))
+        state, _, _ = follow(State.UNKNOWN, Event.COMMIT if tell.decision is Decision.COMMIT else Event.ABORT)
+        fresh = record or _fresh(tell.id, tell.digest, now)
+        refusal = tell.refusal or Refusal(code=Code.ABORTED, bank=sender)
+        return _say(
+            done,
+            Writes(records={tell.id: replace(fresh, state=state, decided_at=now, refusal=refusal, due=None)}),
+        )
+    if sender != coordinator_of(tell.id) and sender not in others(record, view.bank.ispb):
+        raise Violation("only a bank of the payment tells its decision")
+    writes, _ = settle(view, record, tell.decision, tell.refusal, now)
+    return _say(done, writes)
+
+
+def _closed_register(record: Record, tell: Tell, now: Instant) -> Record:
+    """A witness that is no participant keeps id, digest and decision for ever; it has no bookings (PROTOCOL 4.6)."""
+    committed = tell.decision is Decision.COMMIT
+    return replace(
+        record,
+        state=State.COMMITTED if committed else State.ABORTED,
+        decided_at=now,
+        refusal=None
+        if committed
+        else tell.refusal or Refusal(code=Code.ABORTED, bank=coordinator_of(tell.id)),
+        due=None,
+    )
+
+
+def _witnessed(view: View, sender: Ispb, header: Header, now: Instant) -> Record:
+    record = _known(view, header.id, digest(header))
+    _check_header(view, header)
+    if view.bank.ispb not in header.witnesses:
+        raise Violation("we are no witness of this payment")
+    if sender not in header.participants and sender not in header.witnesses:
+        raise Violation("only a bank of the payment asks its witnesses")
+    if record is None:
+        if coordinator_of(header.id) == view.bank.ispb:
+            raise Violation("we do not know this payment, and its id says that it is ours")
+        return _fresh(header.id, digest(header), now)
+    return record
+
+
+def _register(record: Record) -> Register:
+    decision = None
+    if record.state.decided:
+        decision = Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT
+    return Register(
+        promised=record.promised, accepted=record.accepted, decision=decision, refusal=record.refusal
+    )
+
+
+def _registered(record: Record, register: Register, said: Answer) -> Step:
+    changed = replace(record, promised=register.promised, accepted=register.accepted)
+    return _say(said, Writes(records={record.id: changed} if changed != record else {}))
+
+
+def _decided(record: Record) -> Decided:
+    committed = record.state is State.COMMITTED
+    return Decided(
+        id=record.id, decision=Decision.COMMIT if committed else Decision.ABORT, refusal=record.refusal
+    )
+
+
+def _known(view: View, id: EndToEndId, asked_digest: str) -> Record | None:
+    record = view.records.get(id)
+    if record is not None and record.digest != asked_digest:
+        raise Violation("the payment is known here with another digest")
+    return record
+
+
+def _fresh(id: EndToEndId, its_digest: str, now: Instant) -> Record:
+    return Record(
+        id=id,
+        kind=Kind.PAYMENT,
+        state=State.UNKNOWN,
+        clauses=(),
+        payer=None,
+        description=None,
+        reference=None,
+        created_at=now,
+        digest=its_digest,
+    )
+
+
+def _check_header(view: View, header: Header) -> None:
+    """PROTOCOL 3.7."""
+    members = view.bank.roster.members
+    if list(header.participants) != sorted(set(header.participants)) or not header.participants:
+        raise Violation("the participants are not a sorted set")
+    if len(set(header.witnesses)) != len(header.witnesses) or len(header.witnesses) % 2 == 0:
+        raise Violation("the witnesses are not an odd set")
+    if header.witnesses[0] != coordinator_of(header.id):
+        raise Violation("the coordinator is not the first witness")
+    if any(bank not in members for bank in (*header.participants, *header.witnesses)):
+        raise Violation("a bank of the payment is no member of the consortium")
+
+
+def _check_parts(view: View, prepare: Prepare) -> None:
+    """Each transfer that is shown to us is one of the header's, and is our business (PROTOCOL 3.7)."""
+    header, own = prepare.header, view.bank.ispb
+    if not prepare.parts or len({part.index for part in prepare.parts}) != len(prepare.parts):
+        raise Violation("no transfers, or one of them twice")
+    for part in prepare.parts:
+        banks = {bank_of(part.transfer.source), bank_of(part.transfer.target)}
+        if not 0 <= part.index < len(header.leaves) or leaf(part) != header.leaves[part.index]:
+            raise Violation("a transfer does not fit its leaf")
+        if not concerns(part, own) or not banks <= set(header.participants):
+            raise Violation("a transfer is between banks that it may not be between")
+        if part.transfer.amount <= 0 or part.transfer.source == part.transfer.target:
+            raise Violation("a transfer that the coordinator should have refused")
+
+
+def _say(said: Answer, writes: Writes | None = None) -> Step:
+    return Step(writes=writes or Writes(), reply=Answered(answer=said))

@@ -1,0 +1,161 @@
+"""What is asked for at the counter: accounts, mandates, links. No money moves here."""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from ciranda.engine.input import ChangeAccount, GiveMandate, MakeLink, OpenAccount, RemoveLink, RevokeMandate
+from ciranda.engine.key import Claim, Key, used
+from ciranda.engine.reply import (
+    AccountMade,
+    DenialCode,
+    Denied,
+    LinkMade,
+    MandateMade,
+    Removed,
+    Reply,
+)
+from ciranda.engine.view import Step, View, Writes
+from ciranda.identity import AccountId, kind_of
+from ciranda.instant import Instant
+from ciranda.ledger.account import AccountKind, AccountStatus, customers_account
+
+
+def open_account(view: View, order: OpenAccount, now: Instant) -> Step:
+    """One individual account for each person in this bank; any number of the others."""
+    key = _used(view, order.claim)
+    if key is not None:
+        opened = view.accounts.get(AccountId(key.made or ""))
+        if opened is None:
+            return _repeated(key)
+        as_opened = customers_account(
+            order.address, opened.kind, opened.holders, opened.signatures, opened.opened_at
+        )
+        return Step(writes=Writes(), reply=AccountMade(account=replace(as_opened, id=opened.id)))
+    caller = view.customers[order.caller]
+    person = kind_of(order.caller) == "person"
+    match order.kind:
+        case AccountKind.INDIVIDUAL:
+            wrong_kind, exists = not person, caller.individual is not None
+        case AccountKind.BUSINESS:
+            wrong_kind, exists = person, False
+        case _:
+            wrong_kind, exists = False, False
+    if wrong_kind:
+        return _denied(order.claim, DenialCode.WRONG_ACCOUNT_KIND, now)
+    if order.kind is AccountKind.JOINT and (
+        len(set(order.holders)) < 2
+        or len(set(order.holders)) != len(order.holders)
+        or order.caller not in order.holders
+        or view.missing_holders(order.holders)
+    ):
+        return _denied(order.claim, DenialCode.INVALID_HOLDERS, now)
+    if exists:
+        return _denied(order.claim, DenialCode.ACCOUNT_EXISTS, now)
+    account = customers_account(order.address, order.kind, order.holders, order.signatures, now)
+    writes = Writes(opened={account.id: account})
+    if order.kind is AccountKind.INDIVIDUAL:
+        writes.customers = {caller.document: replace(caller, individual=order.address)}
+    return _made(order.claim, account.id, writes, AccountMade(account=account), now)
+
+
+def change_account(view: View, order: ChangeAccount) -> Step:
+    account = view.accounts.get(order.account)
+    if account is None:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
+    if account.status is AccountStatus.CLOSED and order.change != "close":
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.CLOSED_ACCOUNT))
+    match order.change:
+        case "block":
+            status = AccountStatus.BLOCKED
+        case "unblock":
+            status = AccountStatus.OPEN
+        case "close":
+            # Not even with something on its way to it: a promised credit must find its account (PROTOCOL 3.2).
+            if not account.idle:
+                return Step(writes=Writes(), reply=Denied(code=DenialCode.BALANCE_NOT_ZERO))
+            status = AccountStatus.CLOSED
+        case _:
+            assert_never(order.change)
+    changed = replace(account, status=status)
+    return Step(writes=Writes(accounts={changed.id: changed}), reply=AccountMade(account=changed))
+
+
+def give_mandate(view: View, order: GiveMandate, now: Instant) -> Step:
+    key = _used(view, order.claim)
+    if key is not None:
+        given = view.mandates.get(key.made or "")
+        if given is None:
+            return _repeated(key)
+        return Step(writes=Writes(), reply=MandateMade(mandate=replace(given, used=0, revoked_at=None)))
+    mandate = order.mandate
+    account = view.accounts.get(mandate.account)
+    if account is None or mandate.giver not in account.holders:
+        return _denied(order.claim, DenialCode.NOT_FOUND, now)
+    if account.status is AccountStatus.CLOSED:
+        return _denied(order.claim, DenialCode.CLOSED_ACCOUNT, now)
+    if mandate.initiator not in view.bank.roster.members:
+        return _denied(order.claim, DenialCode.UNKNOWN_BANK, now)
+    if account.signatures == "all" and "pay" in mandate.scopes:
+        # One holder's word is not enough to pay, so it is not enough to let another bank pay.
+        return _denied(order.claim, DenialCode.NOT_PERMITTED, now)
+    writes = Writes(mandates={mandate.id: mandate})
+    return _made(order.claim, mandate.id, writes, MandateMade(mandate=mandate), now)
+
+
+def revoke_mandate(view: View, order: RevokeMandate, now: Instant) -> Step:
+    mandate = view.mandates.get(order.id)
+    if mandate is None or mandate.giver != order.caller:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
+    if mandate.revoked_at is not None:
+        return Step(writes=Writes(), reply=Removed())
+    return Step(writes=Writes(mandates={mandate.id: replace(mandate, revoked_at=now)}), reply=Removed())
+
+
+def make_link(view: View, order: MakeLink, now: Instant) -> Step:
+    link = order.link
+    key = _used(view, order.claim)
+    if key is not None:
+        kept = view.links.get((link.owner, link.account))
+        return _repeated(key) if kept is None else Step(writes=Writes(), reply=LinkMade(link=kept))
+    writes = Writes(links={(link.owner, link.account): link})
+    return _made(order.claim, link.account, writes, LinkMade(link=link), now)
+
+
+def remove_link(view: View, order: RemoveLink) -> Step:
+    if (order.owner, order.account) not in view.links:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
+    return Step(writes=Writes(links={(order.owner, order.account): None}), reply=Removed())
+
+
+def mismatched(view: View, claim: Claim | None) -> bool:
+    """Whether the key was used before, with another body."""
+    key = _used(view, claim)
+    return key is not None and claim is not None and key.body != claim.body
+
+
+def _used(view: View, claim: Claim | None) -> Key | None:
+    return None if claim is None else view.keys.get((claim.scope, claim.key))
+
+
+def _repeated(key: Key) -> Step:
+    """The same "no" as before."""
+    code = DenialCode(key.denial) if key.denial else DenialCode.NOT_FOUND
+    return Step(writes=Writes(), reply=Denied(code=code))
+
+
+def _denied(claim: Claim | None, code: DenialCode, now: Instant) -> Step:
+    step = Step(writes=Writes(), reply=Denied(code=code))
+    return _with_key(step, claim, None, code, now)
+
+
+def _made(claim: Claim | None, made: str, writes: Writes, reply: Reply, now: Instant) -> Step:
+    return _with_key(Step(writes=writes, reply=reply), claim, made, None, now)
+
+
+def _with_key(
+    step: Step, claim: Claim | None, made: str | None, denial: DenialCode | None, now: Instant
+) -> Step:
+    if claim is not None:
+        step.writes.keys = {(claim.scope, claim.key): used(claim, made, denial, now)}
+    return step

@@ -1,0 +1,128 @@
+"""What can happen to a bank: a closed list. Each is decided on by itself, in the order of arrival.
+
+Time, ids, salts and nonces are given, never drawn: the engine is a function.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from ciranda.agreement.message import AgreementQuestion, Decision
+from ciranda.engine.key import Claim
+from ciranda.engine.link import Link
+from ciranda.engine.mandate import Mandate
+from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
+from ciranda.instant import Instant
+from ciranda.ledger.account import AccountKind, Signatures
+from ciranda.payment import Kind, Transfer
+from ciranda.refusal import Refusal
+
+GRACE_MS = 2_000
+"""How long past its deadline a payment is left to its coordinator (PROTOCOL section 6)."""
+
+
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's order to this bank. What stays inside the bank is booked at once; the rest is prepared."""
+
+    id: EndToEndId
+    kind: Kind
+    claim: Claim
+    caller: Document | None
+    """The customer whose session asks; None for the operator."""
+    transfers: tuple[Transfer, ...]
+    tokens: tuple[str | None, ...]
+    """The mandate's token for each transfer, where one was given or linked."""
+    salts: tuple[str, ...]
+    description: str | None
+    reference: str | None
+    deadline: Instant
+    unreachable: frozenset[Ispb]
+    """Peers known to be down (PROTOCOL 5.8)."""
+
+
+class Decide(msgspec.Struct, frozen=True, kw_only=True):
+    """The coordinator's own attempt has come to its end, or recovery gives it up. What is decided stands."""
+
+    id: EndToEndId
+    decision: Decision
+    refusal: Refusal | None
+
+
+class Learn(msgspec.Struct, frozen=True, kw_only=True):
+    """Our own recovery found the decision."""
+
+    id: EndToEndId
+    decision: Decision
+    refusal: Refusal | None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """`bank` acknowledged the decision."""
+
+    id: EndToEndId
+    bank: Ispb
+
+
+class Postpone(msgspec.Struct, frozen=True, kw_only=True):
+    """Recovery did what it could for now, or takes the payment for itself until `due`."""
+
+    id: EndToEndId
+    due: Instant
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of the consortium, whose signature was checked, asks."""
+
+    sender: Ispb
+    question: AgreementQuestion
+
+
+class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
+    claim: Claim | None
+    caller: Document
+    address: Address
+    """A fresh one."""
+    kind: AccountKind
+    holders: tuple[Document, ...]
+    signatures: Signatures | None
+
+
+class ChangeAccount(msgspec.Struct, frozen=True, kw_only=True):
+    account: AccountId
+    change: Literal["block", "unblock", "close"]
+
+
+class GiveMandate(msgspec.Struct, frozen=True, kw_only=True):
+    claim: Claim | None
+    mandate: Mandate
+
+
+class RevokeMandate(msgspec.Struct, frozen=True, kw_only=True):
+    caller: Document
+    id: str
+
+
+class MakeLink(msgspec.Struct, frozen=True, kw_only=True):
+    claim: Claim | None
+    link: Link
+
+
+class RemoveLink(msgspec.Struct, frozen=True, kw_only=True):
+    owner: Document
+    account: Address
+
+
+Input = (
+    Begin
+    | Decide
+    | Learn
+    | Told
+    | Postpone
+    | Heard
+    | OpenAccount
+    | ChangeAccount
+    | GiveMandate
+    | RevokeMandate
+    | MakeLink
+    | RemoveLink
+)

@@ -1,0 +1,173 @@
+"""What a batch of inputs needs to read before it can be decided on.
+
+The order of the functions is the one global order in which rows are locked: keys, customers, payments, mandates,
+accounts; each kind by id. Later ones look at what the earlier ones found.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from ciranda.agreement.message import Prepare, payment_of
+from ciranda.engine.input import (
+    Begin,
+    ChangeAccount,
+    Decide,
+    GiveMandate,
+    Heard,
+    Input,
+    Learn,
+    MakeLink,
+    OpenAccount,
+    Postpone,
+    RemoveLink,
+    RevokeMandate,
+    Told,
+)
+from ciranda.engine.key import Claim, Key, used
+from ciranda.engine.mandate import id_of
+from ciranda.engine.record import Record, booking_of, bookings_of, mandates_used
+from ciranda.engine.view import View
+from ciranda.identity import AccountId, Address, Document, EndToEndId, bank_of
+from ciranda.instant import Instant
+from ciranda.payment import Transfer
+
+
+def claim_of(input: Input) -> Claim | None:
+    match input:
+        case Begin() | OpenAccount() | GiveMandate() | MakeLink():
+            return input.claim
+        case _:
+            return None
+
+
+def claims(inputs: Sequence[Input], now: Instant) -> dict[tuple[str, str], Key]:
+    """The keys that the inputs bring, as they will be used up if all goes well: they are put down first of all."""
+    found: dict[tuple[str, str], Key] = {}
+    for input in inputs:
+        claim = claim_of(input)
+        if claim is not None:
+            found.setdefault((claim.scope, claim.key), used(claim, _to_make(input), None, now))
+    return found
+
+
+def _to_make(input: Input) -> str | None:
+    match input:
+        case Begin(id=id):
+            return id
+        case OpenAccount(address=address):
+            return address
+        case GiveMandate(mandate=mandate):
+            return mandate.id
+        case MakeLink(link=link):
+            return link.account
+        case _:
+            return None
+
+
+def customers(inputs: Sequence[Input]) -> set[Document]:
+    return {
+        document
+        for input in inputs
+        if isinstance(input, OpenAccount)
+        for document in (input.caller, *input.holders)
+    }
+
+
+def questions(inputs: Sequence[Input]) -> set[EndToEndId]:
+    """The payments that other banks ask about, perhaps for the first time."""
+    return {payment_of(input.question) for input in inputs if isinstance(input, Heard)}
+
+
+def records(inputs: Sequence[Input], view: View) -> set[EndToEndId]:
+    """The payments of our own that go on, or were begun before under a key that is used again."""
+    ids: set[EndToEndId] = set()
+    for input in inputs:
+        match input:
+            case Decide() | Learn() | Told() | Postpone():
+                ids.add(input.id)
+            case Begin():
+                made = _made(input.claim, view)
+                if made is not None:
+                    ids.add(EndToEndId(made))
+            case _:
+                pass
+    return ids
+
+
+def mandates(inputs: Sequence[Input], view: View) -> set[str]:
+    ids: set[str | None] = set()
+    secret = view.bank.mandate_secret
+    for input in inputs:
+        match input:
+            case Begin():
+                ids.update(id_of(token, secret) for token in input.tokens if token is not None)
+            case Heard(question=Prepare(permissions=permissions)):
+                ids.update(id_of(permission.mandate, secret) for permission in permissions)
+            case GiveMandate(claim=claim):
+                ids.add(_made(claim, view))
+            case RevokeMandate(id=id):
+                ids.add(id)
+            case _:
+                pass
+    for record in _stored(view):
+        ids.update(mandates_used(record.clauses))
+    return {id for id in ids if id is not None}
+
+
+def accounts(inputs: Sequence[Input], view: View) -> set[AccountId]:
+    ids: set[AccountId] = set()
+    for input in inputs:
+        match input:
+            case Begin():
+                _add_accounts(ids, input.transfers, view)
+            case Heard(question=Prepare(parts=parts)):
+                _add_accounts(ids, (part.transfer for part in parts), view)
+            case OpenAccount(claim=claim):
+                made = _made(claim, view)
+                if made is not None:
+                    ids.add(AccountId(made))
+            case ChangeAccount(account=account):
+                ids.add(account)
+            case GiveMandate(mandate=mandate):
+                ids.add(mandate.account)
+            case _:
+                pass
+    for record in _stored(view):
+        for booking in bookings_of(record.clauses, view.bank.ispb):
+            ids.update((booking.debit, booking.credit))
+    return ids
+
+
+def links(inputs: Sequence[Input]) -> set[tuple[Document, Address]]:
+    return {
+        (input.link.owner, input.link.account)
+        if isinstance(input, MakeLink)
+        else (input.owner, input.account)
+        for input in inputs
+        if isinstance(input, MakeLink | RemoveLink)
+    }
+
+
+def _made(claim: Claim | None, view: View) -> str | None:
+    if claim is None:
+        return None
+    key = view.keys.get((claim.scope, claim.key))
+    return None if key is None else key.made
+
+
+def _stored(view: View) -> Iterable[Record]:
+    """The undecided payments: only these can still move money."""
+    return (record for record in view.records.values() if not record.state.decided)
+
+
+def _add_accounts(ids: set[AccountId], transfers: Iterable[Transfer], view: View) -> None:
+    for transfer in transfers:
+        booking = booking_of(transfer, view.bank.ispb)
+        if booking is not None and _known_banks(transfer, view):
+            ids.update((booking.debit, booking.credit))
+
+
+def _known_banks(transfer: Transfer, view: View) -> bool:
+    members = view.bank.roster.members
+    return all(
+        "." not in account or bank_of(account) in members for account in (transfer.source, transfer.target)
+    )

@@ -1,0 +1,72 @@
+"""What comes of an input, once it is durable."""
+
+from enum import StrEnum
+
+import msgspec
+
+from ciranda.agreement.message import Answer
+from ciranda.engine.link import Link
+from ciranda.engine.mandate import Mandate
+from ciranda.engine.record import Record
+from ciranda.ledger.account import Account
+
+
+class DenialCode(StrEnum):
+    """Why something other than a payment was not done."""
+
+    NOT_FOUND = "not_found"
+    ACCOUNT_EXISTS = "account_exists"
+    WRONG_ACCOUNT_KIND = "wrong_account_kind"
+    INVALID_HOLDERS = "invalid_holders"
+    NOT_PERMITTED = "not_permitted"
+    UNKNOWN_BANK = "unknown_bank"
+    CLOSED_ACCOUNT = "closed_account"
+    BALANCE_NOT_ZERO = "balance_not_zero"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+
+
+class Denied(msgspec.Struct, frozen=True, kw_only=True):
+    code: DenialCode
+
+
+class Paid(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment's record, as it now stands. Its id is the order's own, unless the key had been used before."""
+
+    record: Record
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """The payment's record after a decision, an acknowledgement or a postponement; None if it is not known."""
+
+    record: Record | None
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a peer's question."""
+
+    answer: Answer
+
+
+class AccountMade(msgspec.Struct, frozen=True, kw_only=True):
+    account: Account
+
+
+class MandateMade(msgspec.Struct, frozen=True, kw_only=True):
+    mandate: Mandate
+
+
+class LinkMade(msgspec.Struct, frozen=True, kw_only=True):
+    link: Link
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """It is gone, or ended."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """A mistake of ours, or a value that the database refuses: nothing of this input was done."""
+
+    reason: str
+
+
+Reply = Denied | Paid | Known | Answered | AccountMade | MandateMade | LinkMade | Removed | Failed

@@ -1,0 +1,63 @@
+"""A decision, applied: the bookings are posted or released, once.
+
+Whoever brings the decision (the coordinator's own attempt, a peer that tells it, our own recovery), the row of the
+participant's table is the same.
+"""
+
+from msgspec.structs import replace
+
+from ciranda.agreement.message import Decision
+from ciranda.agreement.participant import Effect, Event, State, follow
+from ciranda.engine.placing import booked, count_mandates
+from ciranda.engine.record import Record, bookings_of
+from ciranda.engine.view import View, Writes
+from ciranda.identity import Ispb
+from ciranda.instant import Instant
+from ciranda.ledger.booking import Book
+from ciranda.refusal import Code, Refusal
+
+
+def settle(
+    view: View, record: Record, decision: Decision, refusal: Refusal | None, now: Instant
+) -> tuple[Writes, Record]:
+    """What the decision changes here, and the record after it. Raises Violation if it contradicts what is decided."""
+    event = Event.COMMIT if decision is Decision.COMMIT else Event.ABORT
+    state, effect, _ = follow(record.state, event)
+    if state is record.state:
+        return Writes(), record
+    if state is State.ABORTED:
+        refusal = refusal or Refusal(code=Code.ABORTED, bank=view.bank.ispb)
+    else:
+        refusal = None
+    untold = others(record, view.bank.ispb) if record.coordinated_by(view.bank.ispb) else ()
+    settled = replace(
+        record,
+        state=state,
+        decided_at=now,
+        refusal=refusal,
+        untold=untold,
+        due=now if untold else None,
+    )
+    writes = Writes()
+    book = Book(view.accounts.get)
+    match effect:
+        case Effect.POST:
+            for booking in bookings_of(record.clauses, view.bank.ispb):
+                book.post(booking, record.id, now)
+            writes = booked(book)
+        case Effect.RELEASE:
+            for booking in bookings_of(record.clauses, view.bank.ispb):
+                book.release(booking)
+            writes = booked(book)
+            writes.mandates = count_mandates(view, record.clauses, -1)
+        case Effect.NONE | Effect.PLACE:
+            pass
+    writes.records = {settled.id: settled}
+    return writes, settled
+
+
+def others(record: Record, bank: Ispb) -> tuple[Ispb, ...]:
+    """The other banks of the payment: each of them must hear the decision."""
+    if record.header is None:
+        return ()
+    return tuple(sorted({*record.header.participants, *record.header.witnesses} - {bank}))

@@ -1,0 +1,19 @@
+"""An entry: one line of an account's statement. Append-only, with the balance after it."""
+
+import msgspec
+
+from ciranda.identity import AccountId, EndToEndId
+from ciranda.instant import Instant
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    account: AccountId
+    number: int
+    """1, 2, 3 … without a gap in each account."""
+    payment: EndToEndId
+    amount: int
+    """Signed: a debit is negative."""
+    balance: int
+    counterpart: AccountId
+    """The other end of the transfer, wherever it is kept; `vault` for cash."""
+    booked_at: Instant

@@ -1,0 +1,55 @@
+"""The trial balance: the proof that a bank's book is whole.
+
+Over all accounts of one bank the balances sum to zero; a change sums to zero as well (PROTOCOL I1).
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ciranda.identity import AccountId, Ispb
+from ciranda.ledger.account import Account, AccountKind
+
+
+class TrialBalance(msgspec.Struct, frozen=True, kw_only=True):
+    customers: int
+    vault: int
+    clearing: dict[Ispb, int]
+    held: int
+    """What placed bookings keep back from customers' accounts."""
+    accounts: int
+    """How many customers' accounts there are."""
+
+    @property
+    def sum(self) -> int:
+        return self.customers + self.vault + sum(self.clearing.values())
+
+
+def trial_balance(accounts: Iterable[Account]) -> TrialBalance:
+    customers = vault = held = count = 0
+    clearing: dict[Ispb, int] = {}
+    for account in accounts:
+        match account.kind:
+            case AccountKind.VAULT:
+                vault += account.balance
+            case AccountKind.CLEARING:
+                clearing[Ispb(account.id.removeprefix("clearing."))] = account.balance
+            case _:
+                customers += account.balance
+                held += account.held
+                count += 1
+    return TrialBalance(customers=customers, vault=vault, clearing=clearing, held=held, accounts=count)
+
+
+def assert_whole(before: dict[AccountId, Account], after: dict[AccountId, Account]) -> None:
+    """Checks a change before it is written: a mistake of ours must stop here, not in a customer's account."""
+    moved = sum(account.balance - before[id].balance for id, account in after.items() if id in before)
+    made = sum(account.balance for id, account in after.items() if id not in before)
+    assert moved + made == 0, f"the change makes or loses {moved + made}"
+    for account in after.values():
+        assert account.held >= 0, f"{account.id} holds less than nothing"
+        assert account.incoming >= 0, f"{account.id} expects less than nothing"
+        assert account.available >= 0 or account.kind is AccountKind.CLEARING, (
+            f"{account.id} is under its floor"
+        )
+        assert account.balance <= account.ceiling, f"{account.id} is over its ceiling"

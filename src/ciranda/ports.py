@@ -3,9 +3,170 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from ciranda.agreement.message import Answer, Question
-from ciranda.identity import Ispb
+from ciranda.engine.customer import Customer
+from ciranda.engine.input import Input
+from ciranda.engine.link import Link
+from ciranda.engine.mandate import Mandate
+from ciranda.engine.record import Record
+from ciranda.engine.reply import Reply
+from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
+from ciranda.ledger.account import Account
+from ciranda.ledger.entry import Entry
+from ciranda.ledger.trial_balance import TrialBalance
+
+
+class Unavailable(Exception):  # noqa: N818
+    """The database cannot be reached, or cannot write. What was under way is undone, or its outcome is found by
+    asking again with the same key."""
+
+
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry with what its payment says about it."""
+
+    entry: Entry
+    description: str | None
+    reference: str | None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    customer: Customer
+    expires_at: Instant
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """What signing in needs to know of a document, whether a customer has it or not."""
+
+    customer: Customer | None
+    password_hash: str | None
+
+
+class PaymentCounts(msgspec.Struct, frozen=True, kw_only=True):
+    settled: int
+    refused: int
+    in_doubt: int
+
+
+class ViolationRow(msgspec.Struct, frozen=True, kw_only=True):
+    at: Instant
+    peer: Ispb
+    payment: EndToEndId
+    reason: str
+
+
+class Store(Protocol):
+    """One bank's database. Everything raises Unavailable when the database is away."""
+
+    async def transact(self, inputs: Sequence[Input]) -> list[Reply]:
+        """Decides on all inputs, in order, in one database transaction; the replies are for after its commit.
+
+        Nothing else writes money. One input's refusal or failure never harms its neighbours.
+        """
+        ...
+
+    def height(self) -> int:
+        """What this worker knows to be durably written."""
+        ...
+
+    async def read_height(self) -> int:
+        """The same, with what other workers have written."""
+        ...
+
+    # People. None of this is money.
+
+    async def add_customer(
+        self, customer: Customer, password_hash: str, email: str | None, phone: str | None
+    ) -> bool:
+        """False if the document is taken."""
+        ...
+
+    async def customers(self, documents: Sequence[Document]) -> dict[Document, Customer]: ...
+
+    async def credentials(self, document: Document) -> Credentials: ...
+
+    async def add_session(self, token_hash: bytes, document: Document, now: Instant, expires_at: Instant) -> None:
+        """Also forgets the document's wrong passwords."""
+        ...
+
+    async def session(self, token_hash: bytes) -> Session | None:
+        """Also an expired one."""
+        ...
+
+    async def drop_session(self, token_hash: bytes) -> None: ...
+
+    async def count_attempt(
+        self, document: Document, now: Instant, block_ms: Callable[[int], int]
+    ) -> Instant | None:
+        """Counts one more attempt to sign in; None, or the time until which no attempt is allowed.
+
+        `block_ms` says for how long the given number of attempts in a row blocks the next. A session forgets them.
+        """
+        ...
+
+    # Looking.
+
+    async def account(self, id: AccountId) -> Account | None: ...
+
+    async def accounts_of(self, document: Document) -> list[Account]:
+        """The accounts that the customer holds, the oldest first."""
+        ...
+
+    async def own_accounts(self) -> list[Account]:
+        """The vault and the clearing accounts."""
+        ...
+
+    async def entries(
+        self, account: AccountId, limit: int, before: int | None = None, after: int | None = None
+    ) -> list[StatementLine]:
+        """Newest first, those numbered under `before`; or, with `after`, oldest first, those numbered over it."""
+        ...
+
+    async def payment(self, id: EndToEndId) -> Record | None: ...
+
+    async def payments_of(self, payer: Document, limit: int, before: EndToEndId | None) -> list[Record]:
+        """What this bank coordinates for its customer, newest first, those under `before`."""
+        ...
+
+    async def all_payments(self, limit: int, after: EndToEndId | None) -> list[Record]:
+        """By id."""
+        ...
+
+    async def in_doubt(self, limit: int) -> list[Record]:
+        """Payments whose decision this bank does not know, oldest first."""
+        ...
+
+    async def unfinished(self, limit: int, after: EndToEndId | None = None) -> list[Record]:
+        """Payments with something left to do, undecided or untold, by id."""
+        ...
+
+    async def due(self, now: Instant, limit: int) -> list[Record]:
+        """Those of them whose time has come, the longest overdue first."""
+        ...
+
+    async def mandates_of(self, giver: Document) -> list[Mandate]: ...
+
+    async def mandate(self, id: str) -> Mandate | None: ...
+
+    async def links_of(self, owner: Document) -> list[Link]: ...
+
+    async def trial_balance(self) -> tuple[TrialBalance, PaymentCounts]: ...
+
+    async def violations(self, limit: int) -> list[ViolationRow]: ...
+
+    # Keeping house.
+
+    async def heights(self) -> dict[Ispb, int]:
+        """The greatest height that each peer has shown."""
+        ...
+
+    async def keep_heights(self, heights: dict[Ispb, int]) -> None: ...
+
+    async def forget_keys(self, used_before: Instant) -> int:
+        """Forgets idempotency keys used before that time; some at a time; how many were forgotten."""
+        ...
 
 
 class PeerUnreachable(Exception):  # noqa: N818

@@ -35,7 +35,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 # Questions of the agreement.
 
 
-class Prepare(_Message, tag=True):
+class Prepare(_Message, frozen=True, kw_only=True, tag=True):
     """Will you promise your part of this payment?"""
 
     header: Header
@@ -50,7 +50,7 @@ class Prepare(_Message, tag=True):
     """Until the deadline, by the sender's clock: the receiver counts from its own."""
 
 
-class Propose(_Message, tag=True):
+class Propose(_Message, frozen=True, kw_only=True, tag=True):
     """Write this decision down under this ballot."""
 
     header: Header
@@ -58,14 +58,14 @@ class Propose(_Message, tag=True):
     decision: Decision
 
 
-class Ask(_Message, tag=True):
+class Ask(_Message, frozen=True, kw_only=True, tag=True):
     """Promise this ballot, and tell what you accepted before. A sole witness is asked without a ballot."""
 
     header: Header
     ballot: Ballot | None
 
 
-class Tell(_Message, tag=True):
+class Tell(_Message, frozen=True, kw_only=True, tag=True):
     """This is the decision."""
 
     id: EndToEndId
@@ -78,17 +78,17 @@ class Tell(_Message, tag=True):
 # Questions that change nothing.
 
 
-class Probe(_Message, tag=True):
+class Probe(_Message, frozen=True, kw_only=True, tag=True):
     """Are you up?"""
 
 
-class FindPayee(_Message, tag=True):
+class FindPayee(_Message, frozen=True, kw_only=True, tag=True):
     """Whose account is this, as one may see before paying it?"""
 
     account: Address
 
 
-class ShowAccount(_Message, tag=True):
+class ShowAccount(_Message, frozen=True, kw_only=True, tag=True):
     """What the mandate's payer may see of this account."""
 
     account: Address
@@ -108,26 +108,26 @@ def payment_of(question: AgreementQuestion) -> EndToEndId:
 # Answers.
 
 
-class Vote(_Message, tag=True):
+class Vote(_Message, frozen=True, kw_only=True, tag=True):
     """Yes is a promise; no carries its reason."""
 
     id: EndToEndId
     refusal: Refusal | None
 
 
-class Accepted(_Message, tag=True):
+class Accepted(_Message, frozen=True, kw_only=True, tag=True):
     id: EndToEndId
     ballot: Ballot
 
 
-class Outbid(_Message, tag=True):
+class Outbid(_Message, frozen=True, kw_only=True, tag=True):
     """A higher ballot is promised already."""
 
     id: EndToEndId
     ballot: Ballot
 
 
-class Promised(_Message, tag=True):
+class Promised(_Message, frozen=True, kw_only=True, tag=True):
     """The ballot is promised; `accepted` is what was written down before, if anything."""
 
     id: EndToEndId
@@ -135,7 +135,7 @@ class Promised(_Message, tag=True):
     accepted: tuple[Ballot, Decision] | None
 
 
-class Decided(_Message, tag=True):
+class Decided(_Message, frozen=True, kw_only=True, tag=True):
     """The decision is known here."""
 
     id: EndToEndId
@@ -143,25 +143,25 @@ class Decided(_Message, tag=True):
     refusal: Refusal | None
 
 
-class Done(_Message, tag=True):
+class Done(_Message, frozen=True, kw_only=True, tag=True):
     id: EndToEndId
 
 
-class Busy(_Message, tag=True):
+class Busy(_Message, frozen=True, kw_only=True, tag=True):
     """Nothing done, nothing promised: ask again."""
 
 
-class Violated(_Message, tag=True):
+class Violated(_Message, frozen=True, kw_only=True, tag=True):
     """The question is one that no honest bank asks. Nothing changed."""
 
     reason: str
 
 
-class Up(_Message, tag=True):
+class Up(_Message, frozen=True, kw_only=True, tag=True):
     """The answer to Probe."""
 
 
-class Payee(_Message, tag=True):
+class Payee(_Message, frozen=True, kw_only=True, tag=True):
     """An account as a stranger may see it; the name is masked by the bank that holds it."""
 
     account: Address
@@ -169,7 +169,7 @@ class Payee(_Message, tag=True):
     kind: str
 
 
-class AccountShown(_Message, tag=True):
+class AccountShown(_Message, frozen=True, kw_only=True, tag=True):
     """An account as its mandate's payer may see it at another bank. `balance` and the like need scope `read`."""
 
     account: Address
@@ -184,7 +184,7 @@ class AccountShown(_Message, tag=True):
     scopes: tuple[str, ...]
 
 
-class Absent(_Message, tag=True):
+class Absent(_Message, frozen=True, kw_only=True, tag=True):
     """There is no such account, or it is not yours to see."""
 
 

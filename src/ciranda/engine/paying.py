@@ -105,6 +105,9 @@ def _impossibilities(view: View, order: Begin) -> list[Code]:
             for account in (transfer.source, transfer.target)
         ):
             codes.append(Code.UNKNOWN_BANK)
+        elif order.kind is not Kind.PAYMENT and banks_of((transfer,), view.bank.ispb) != {view.bank.ispb}:
+            # Cash is brought to, and fetched from, the bank that keeps the account.
+            codes.append(Code.UNKNOWN_ACCOUNT)
     return codes
 
 

@@ -12,9 +12,12 @@ from ciranda.engine.placing import booked, count_mandates
 from ciranda.engine.record import Record, bookings_of
 from ciranda.engine.view import View, Writes
 from ciranda.identity import Ispb
-from ciranda.instant import Instant
+from ciranda.instant import Instant, later
 from ciranda.ledger.booking import Book
 from ciranda.refusal import Code, Refusal
+
+TELL_AGAIN_MS = 2_000
+"""How long the first telling has before recovery tells again."""
 
 
 def settle(
@@ -25,18 +28,15 @@ def settle(
     state, effect, _ = follow(record.state, event)
     if state is record.state:
         return Writes(), record
-    if state is State.ABORTED:
-        refusal = refusal or Refusal(code=Code.ABORTED, bank=view.bank.ispb)
-    else:
-        refusal = None
+    why = refusal or Refusal(code=Code.ABORTED, bank=view.bank.ispb)
     untold = others(record, view.bank.ispb) if record.coordinated_by(view.bank.ispb) else ()
     settled = replace(
         record,
         state=state,
         decided_at=now,
-        refusal=refusal,
+        refusal=why if state is State.ABORTED else None,
         untold=untold,
-        due=now if untold else None,
+        due=later(now, TELL_AGAIN_MS) if untold else None,
     )
     writes = Writes()
     book = Book(view.accounts.get)

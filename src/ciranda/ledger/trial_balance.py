@@ -3,8 +3,6 @@
 Over all accounts of one bank the balances sum to zero; a change sums to zero as well (PROTOCOL I1).
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
 from ciranda.identity import AccountId, Ispb
@@ -23,22 +21,6 @@ class TrialBalance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sum(self) -> int:
         return self.customers + self.vault + sum(self.clearing.values())
-
-
-def trial_balance(accounts: Iterable[Account]) -> TrialBalance:
-    customers = vault = held = count = 0
-    clearing: dict[Ispb, int] = {}
-    for account in accounts:
-        match account.kind:
-            case AccountKind.VAULT:
-                vault += account.balance
-            case AccountKind.CLEARING:
-                clearing[Ispb(account.id.removeprefix("clearing."))] = account.balance
-            case _:
-                customers += account.balance
-                held += account.held
-                count += 1
-    return TrialBalance(customers=customers, vault=vault, clearing=clearing, held=held, accounts=count)
 
 
 def assert_whole(before: dict[AccountId, Account], after: dict[AccountId, Account]) -> None:

@@ -1,0 +1,197 @@
+"""`POST /peer/v1/messages`: where the other banks knock. This listener answers nothing else.
+
+The law of this file: **a stranger costs little and learns nothing.** A request is believed in steps, each cheaper than
+what it protects: the headers' signature before a byte of the body is read, the body's digest before it is parsed, its
+form before anything is asked of the bank. Whoever fails a step is told which in a problem document, and changes
+nothing here.
+
+It is a plain ASGI application: one route needs no router, and between banks every microsecond is paid twice.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ciranda.agreement.message import AnswerBatch, QuestionBatch
+from ciranda.identity import Ispb
+from ciranda.ports import Heights, Respond, Unavailable
+from ciranda.roster import Roster
+from ciranda.wire.messages import BODY_MAX, Malformed, decode_questions, encode_answers
+from ciranda.wire.signature import METHOD, PATH, BadSignature, Seal, SignedRequest
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+REQUESTS_MAX = 256
+BODY_TIMEOUT_S = 10.0
+
+
+class PeerListener:
+    """An ASGI application."""
+
+    def __init__(
+        self,
+        own: Ispb,
+        roster: Roster,
+        key: Ed25519PrivateKey,
+        heights: Heights,
+        respond: Respond,
+        heard_from: Callable[[Ispb], None],
+        now: Callable[[], int],
+        *,
+        requests_max: int = REQUESTS_MAX,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
+        """`heard_from` is told of every verified request. `now`: seconds since 1970."""
+        self._own = own
+        self._seal = Seal(own, key, roster)
+        self._heights = heights
+        self._respond = respond
+        self._heard_from = heard_from
+        self._now = now
+        self._requests_max = requests_max
+        self._body_timeout_s = body_timeout_s
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "lifespan":
+                await _live(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close"})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._requests >= self._requests_max:
+            await _refuse(send, _Problem(503, "overloaded", "Too many requests at once.", _SOON))
+            return
+        self._requests += 1
+        try:
+            body, headers = await self._answer(scope, receive)
+        except _Problem as problem:
+            await _refuse(send, problem)
+        except _Gone:
+            pass
+        else:
+            await _reply(send, 200, b"application/json", headers, body)
+        finally:
+            self._requests -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[bytes, dict[str, str]]:
+        """Raises _Problem or _Gone."""
+        if scope["path"] != PATH:
+            raise _Problem(404, "not_found", "There is nothing here.")
+        if scope["method"] != METHOD:
+            raise _Problem(405, "method_not_allowed", f"Only {METHOD}.", {"allow": METHOD})
+        try:
+            request = self._seal.verify_request(_headers(scope), self._now())
+            body = await self._read(receive)
+            request.check_body(body)
+            batch = decode_questions(body)
+        except BadSignature as error:
+            raise _Problem(401, "unauthenticated", str(error)) from error
+        except Malformed as error:
+            raise _Problem(400, "bad_request", str(error)) from error
+        if (batch.sender, batch.receiver) != (request.sender, self._own):
+            raise _Problem(401, "unauthenticated", "The batch names other banks than its signature does.")
+        return await self._answer_batch(request, batch)
+
+    async def _answer_batch(
+        self, request: SignedRequest, batch: QuestionBatch
+    ) -> tuple[bytes, dict[str, str]]:
+        self._heights.heard(batch.sender, batch.height, batch.seen)
+        self._heard_from(batch.sender)
+        try:
+            answers = tuple(await self._respond(batch.sender, batch.questions))
+        except Unavailable as error:
+            raise _Problem(503, "unavailable", "The bank's database is away.", _SOON) from error
+        assert len(answers) == len(batch.questions), "an answer for each question"
+        body = encode_answers(
+            AnswerBatch(
+                sender=self._own,
+                receiver=batch.sender,
+                # Read only now: what was just answered is part of what we have written.
+                height=self._heights.own(),
+                seen=self._heights.seen(batch.sender),
+                answers=answers,
+            )
+        )
+        return body, self._seal.sign_response(request, body, self._now())
+
+    async def _read(self, receive: Receive) -> bytes:
+        """The body. Raises _Problem if it is too large or too slow, _Gone if the peer hung up."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    body += message.get("body", b"")
+                    if len(body) > BODY_MAX:
+                        raise _Problem(413, "too_large", f"At most {BODY_MAX} bytes.", _CLOSE)
+                    more = message.get("more_body", False)
+        except TimeoutError as error:
+            raise _Problem(408, "too_slow", "The body did not come in time.", _CLOSE) from error
+        return bytes(body)
+
+
+_CLOSE = {"connection": "close"}
+"""The rest of the body is not wanted."""
+
+_SOON = {"retry-after": "1"}
+
+
+class _Problem(Exception):
+    """A refusal of the request as a whole (RFC 9457)."""
+
+    def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class _Gone(Exception):
+    """Nobody is there to be answered."""
+
+
+async def _refuse(send: Send, problem: _Problem) -> None:
+    body = msgspec.json.encode(
+        {
+            "type": f"urn:ciranda:problem:{problem.code}",
+            "title": problem.code.replace("_", " ").capitalize(),
+            "status": problem.status,
+            "detail": problem.detail,
+            "code": problem.code,
+        }
+    )
+    await _reply(send, problem.status, b"application/problem+json", problem.headers, body)
+
+
+async def _reply(send: Send, status: int, media: bytes, headers: dict[str, str], body: bytes) -> None:
+    lines = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
+    lines += [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Nothing is to be done when the server starts or stops, but it wants to be told so."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _headers(scope: Scope) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]

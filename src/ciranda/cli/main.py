@@ -1,0 +1,110 @@
+"""`ciranda`: the app with all of its commands, and the one place where failures become sentences and exit codes.
+
+0: done. 1: refused, or a check that failed. 2: the command or the settings are wrong, or a bank could not be asked.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ciranda import __version__
+from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, teller, up
+from ciranda.cli.screen import CommandError, err, show_json, wants_json
+from ciranda.cli.speech import reason
+from ciranda.client import BankAway, ProblemError
+from ciranda.settings import SettingsError
+
+REFUSED = 1
+NOT_ASKED = 2
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ProblemError as problem:
+            _complain(reason(problem.code, problem.detail), _faults(problem), problem.payload)
+            raise typer.Exit(REFUSED) from problem
+        except BankAway as away:
+            _complain(str(away), [], {"code": "bank_away", "detail": away.reason, "url": away.url, "key": away.key})
+            raise typer.Exit(NOT_ASKED) from away
+        except (SettingsError, CommandError) as error:
+            _complain(str(error), [], {"code": "usage", "detail": str(error)})
+            raise typer.Exit(NOT_ASKED) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Instant payments between banks, with no bank in the middle. Begin with: ciranda demo",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ciranda {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def ciranda(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
+TRY_IT = "Try it"
+RUN = "Run banks"
+USE = "Use a bank"
+
+app.command("demo", rich_help_panel=TRY_IT)(demo.demo)
+app.command("init", rich_help_panel=RUN)(init.init)
+app.command("serve", rich_help_panel=RUN)(serve.serve)
+app.command("up", rich_help_panel=RUN)(up.up)
+app.command("audit", rich_help_panel=RUN)(audit.audit)
+app.command("migrate", rich_help_panel=RUN)(init.migrate)
+app.command("signup", rich_help_panel=USE)(customer.signup)
+app.command("login", rich_help_panel=USE)(customer.login)
+app.command("logout", rich_help_panel=USE)(customer.logout)
+app.command("open", rich_help_panel=USE)(account.open_account)
+app.command("accounts", rich_help_panel=USE)(account.accounts)
+app.command("statement", rich_help_panel=USE)(account.statement)
+app.command("payee", rich_help_panel=USE)(pay.payee)
+app.command("pay", rich_help_panel=USE)(pay.pay)
+app.command("payments", rich_help_panel=USE)(pay.payments)
+app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
+app.add_typer(link.commands, name="link", rich_help_panel=USE)
+app.command("deposit", rich_help_panel=USE)(teller.deposit)
+app.command("withdraw", rich_help_panel=USE)(teller.withdraw)
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _faults(problem: ProblemError) -> Sequence[str]:
+    """What is wrong with which field, where a bank says so."""
+    errors = problem.payload.get("errors")
+    if not isinstance(errors, list):
+        return []
+    return [f"{error.get('field')}: {error.get('message')}" for error in errors if isinstance(error, dict)]
+
+
+def _complain(sentence: str, details: Sequence[str], payload: dict[str, Any]) -> None:
+    if wants_json():
+        show_json(payload)
+        return
+    err.print(sentence, style="red")
+    for detail in details:
+        err.print(f"  {detail}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The two languages that a customer is spoken to: English, and the Portuguese of Brazil.
+
+A sentence is written in English where it is said; its Portuguese stands here. The language is the one that `--lang`
+asks for, or the machine's own (`LC_ALL`, `LC_MESSAGES`, `LANG`), and otherwise English.
+"""
+
+import os
+from contextvars import ContextVar
+from typing import Annotated, Literal
+
+import typer
+
+Language = Literal["en", "pt"]
+
+_PORTUGUESE = {
+    # Customers.
+    "Name": "Nome",
+    "CPF or CNPJ": "CPF ou CNPJ",
+    "Password": "Senha",
+    "Welcome to {bank}, {name}. You are logged in.": "Boas-vindas ao {bank}, {name}. Sua sessão está aberta.",
+    "You are logged in at {bank}.": "Sua sessão no {bank} está aberta.",
+    "You are logged out of {bank}.": "Sua sessão no {bank} foi encerrada.",
+    "The password file {file} cannot be read.": "Não foi possível ler o arquivo de senha {file}.",
+    "Not given, and nobody to ask: {what}.": "Não informado, e não há a quem perguntar: {what}.",
+    # Banks.
+    "none": "nenhum",
+    "Which bank? Name it with --bank: {banks}.": "Qual banco? Informe com --bank: {banks}.",
+    "At which bank? Name it with --bank.": "Em qual banco? Informe com --bank.",
+    "No bank is called {bank} here. Known are: {banks}.": "Nenhum banco aqui se chama {bank}. Conhecidos: {banks}.",
+    "Where the bank {bank} is, is not known here: name it with --bank URL.": (
+        "Não se sabe aqui onde fica o banco {bank}: informe com --bank URL."
+    ),
+    "You are not logged in at {bank}: ciranda login --bank {slug}": (
+        "Você não abriu sessão no {bank}: ciranda login --bank {slug}"
+    ),
+    "{url} is not a URL.": "{url} não é uma URL.",
+    # Accounts.
+    "You have no account at {bank} yet: ciranda open": "Você ainda não tem conta no {bank}: ciranda open",
+    "Your account at {bank}: {address}": "Sua conta no {bank}: {address}",
+    "No entries yet.": "Nenhum lançamento ainda.",
+    "There is more: --cursor {cursor}": "Há mais: --cursor {cursor}",
+    "its bank cannot be reached now": "o banco dela não responde agora",
+    "individual": "física",
+    "business": "jurídica",
+    "joint": "conjunta",
+    "open": "aberta",
+    "blocked": "bloqueada",
+    "closed": "encerrada",
+    # Columns.
+    "account": "conta",
+    "amount": "valor",
+    "available": "disponível",
+    "balance": "saldo",
+    "bank": "banco",
+    "description": "descrição",
+    "held": "reservado",
+    "id": "id",
+    "kind": "tipo",
+    "per payment": "por pagamento",
+    "scopes": "permite",
+    "status": "situação",
+    "to": "para",
+    "total": "total",
+    "until": "até",
+    "used": "usado",
+    "when": "quando",
+    "with": "com",
+    # Payments.
+    "from": "de",
+    "Pay?": "Pagar?",
+    "Paid through {bank}.": "Pago por meio do {bank}.",
+    "Paid: {amount}.": "Pago: {amount}.",
+    "Refused by {bank}: {reason}": "Recusado pelo {bank}: {reason}",
+    "Refused: {reason}": "Recusado: {reason}",
+    "Another holder of the account must approve: {id}": "Outro titular da conta precisa aprovar: {id}",
+    "Not decided yet. It will be: ciranda payments {id}": "Ainda não decidido. Será: ciranda payments {id}",
+    "No payments yet.": "Nenhum pagamento ainda.",
+    "Say SOURCE TARGET AMOUNT, or --from ACCOUNT=AMOUNT (once or more) and --to ACCOUNT.": (
+        "Diga ORIGEM DESTINO VALOR, ou --from CONTA=VALOR (uma ou mais vezes) e --to CONTA."
+    ),
+    "{text}: write it as ACCOUNT=AMOUNT.": "{text}: escreva CONTA=VALOR.",
+    "With --key, accounts at other banks must be linked first: ciranda link add.": (
+        "Com --key, contas em outros bancos precisam antes ser vinculadas: ciranda link add."
+    ),
+    "payment": "pagamento",
+    "deposit": "depósito",
+    "withdrawal": "saque",
+    "awaiting_approval": "aguarda aprovação",
+    "pending": "em andamento",
+    "settled": "liquidado",
+    "refused": "recusado",
+    # The teller.
+    "Deposited: {amount}.": "Depositado: {amount}.",
+    "Paid out: {amount}.": "Sacado: {amount}.",
+    "This is the operator's: give --operator-token-file, or --consortium with the bank's folder in it.": (
+        "Isto cabe ao operador: informe --operator-token-file, ou --consortium com a pasta do banco."
+    ),
+    # Mandates and links.
+    "{bank} may now use {account}, with this token:": "O {bank} agora pode usar {account}, com este código:",
+    "No mandates at {bank}.": "Nenhuma autorização no {bank}.",
+    "The mandate has ended.": "A autorização foi encerrada.",
+    "{text} is not a time, such as 30m, 12h or 90d.": "{text} não é um prazo, como 30m, 12h ou 90d.",
+    "pay": "pagar",
+    "read": "ver",
+    "{account} is now linked at {bank}.": "{account} agora está vinculada no {bank}.",
+    "{account} is no longer linked at {bank}.": "{account} não está mais vinculada no {bank}.",
+    "No links at {bank}.": "Nenhuma conta vinculada no {bank}.",
+    # What a bank answers when it will not, by code.
+    "bad_request": "O banco não entendeu o pedido.",
+    "unauthenticated": "Sua sessão terminou: ciranda login.",
+    "wrong_credentials": "Documento ou senha errados.",
+    "forbidden": "Isto cabe ao operador do banco.",
+    "not_found": "Não existe, ou não é seu.",
+    "document_taken": "Este documento já tem cadastro neste banco.",
+    "account_exists": "Você já tem uma conta física neste banco.",
+    "invalid_document": "Este CPF ou CNPJ não é válido.",
+    "weak_password": "A senha é fraca.",
+    "invalid_holders": "Os titulares não podem ter esta conta.",
+    "idempotency_mismatch": "Esta chave já serviu para outro pedido.",
+    "too_many_attempts": "Tentativas demais: espere um pouco.",
+    "overloaded": "O banco está sobrecarregado: tente de novo.",
+    "unavailable": "O banco não pode atender agora: tente de novo.",
+    "zero_amount": "O valor deve ser de pelo menos um centavo.",
+    "same_account": "A conta de origem e a de destino são a mesma.",
+    "unknown_bank": "Nenhum banco do consórcio tem este ISPB.",
+    "not_permitted": "Você não tem permissão para debitar esta conta.",
+    "unknown_account": "A conta não existe.",
+    "blocked_account": "A conta está bloqueada.",
+    "closed_account": "A conta está encerrada.",
+    "wrong_account_kind": "Uma conta deste tipo não pode fazer isto.",
+    "mandate_exceeded": "A autorização não cobre este valor.",
+    "limit_exceeded": "O limite do titular não cobre este valor.",
+    "insufficient_funds": "A conta não tem saldo disponível suficiente.",
+    "balance_exceeded": "O saldo da conta passaria do máximo.",
+    "peer_limit_exceeded": "O limite de crédito entre os dois bancos foi atingido.",
+    "bank_unreachable": "Um banco deste pagamento não responde agora.",
+    "deadline_passed": "Um banco deste pagamento não respondeu a tempo.",
+    "aborted": "O pagamento foi desfeito.",
+}
+
+_language: ContextVar[Language] = ContextVar("language", default="en")
+
+
+def say(sentence: str, **parts: object) -> str:
+    """The sentence in the person's language, with its `{parts}` filled in."""
+    template = _PORTUGUESE[sentence] if _language.get() == "pt" else sentence
+    return template.format(**parts)
+
+
+def reason(code: str, detail: str) -> str:
+    """Why a bank will not: in English the bank's own words."""
+    if _language.get() == "en":
+        return detail or code.replace("_", " ")
+    return _PORTUGUESE.get(code, detail)
+
+
+def choose(language: str | None) -> Language:
+    """Speaks `language` from here on, or that of the machine if there is none."""
+    asked = language or next(
+        (value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), ""
+    )
+    chosen: Language = "pt" if asked.lower().startswith("pt") else "en"
+    _language.set(chosen)
+    return chosen
+
+
+def _choose(language: str | None) -> str:
+    if language is not None and language.lower()[:2] not in ("en", "pt"):
+        raise typer.BadParameter("en or pt")
+    return choose(language)
+
+
+LangOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lang",
+        metavar="en|pt",
+        help="The language to speak. Default: that of LANG, or English.",
+        show_default=False,
+        callback=_choose,
+        is_eager=True,
+    ),
+]

@@ -1,0 +1,191 @@
+"""What a bank answers. Amounts are in centavos, times RFC 3339 text in UTC.
+
+Fields that a newer bank adds are passed over, so that an older client goes on working.
+"""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ciranda.payment import Kind, Status
+
+Item = TypeVar("Item")
+
+
+class Page(msgspec.Struct, Generic[Item], frozen=True, kw_only=True):
+    """Some of a longer list; `next_cursor` asks for the rest, and is None at its end."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    ispb: str
+    name: str
+    reachable: bool
+
+
+class BankCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A bank's own introduction."""
+
+    ispb: str
+    name: str
+    consortium: str
+    currency: str
+    peers: list[Peer]
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    document: str
+    name: str
+    kind: str | None = None
+    """`person` or `company`, where the bank says so."""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    token: str
+    expires_at: str
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    address: str
+    kind: str
+    holders: list[Customer]
+    signatures: str | None
+    status: str
+    balance: int
+    held: int
+    available: int
+    opened_at: str
+    bank: str | None = None
+    """The bank's name, where accounts of several banks are listed."""
+    linked: bool = False
+    reachable: bool = True
+    """False: its bank does not answer now, and this is how it last showed the account."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    payment: str
+    amount: int
+    """Signed: negative is a debit."""
+    balance: int
+    counterpart: str
+    description: str | None
+    reference: str | None
+    booked_at: str
+
+
+class Payee(msgspec.Struct, frozen=True, kw_only=True):
+    address: str
+    bank: str
+    name: str
+    """Masked."""
+    kind: str
+
+
+class PaymentRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    iso: str
+    detail: str
+    bank: str
+
+
+class PaidTransfer(msgspec.Struct, frozen=True, kw_only=True):
+    source: str
+    target: str
+    amount: int
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    kind: Kind
+    status: Status
+    transfers: list[PaidTransfer]
+    """At a participant, its own part only."""
+    amount: int
+    description: str | None
+    reference: str | None
+    created_at: str
+    decided_at: str | None = None
+    refusal: PaymentRefusal | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one payment of a batch."""
+
+    key: str
+    id: str | None
+    status: Status
+    refusal: PaymentRefusal | None = None
+
+
+class Mandate(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    account: str
+    initiator: str
+    payer: str
+    scopes: list[str]
+    per_payment: int | None
+    total: int | None
+    expires_at: str
+    used: int = 0
+    token: str | None = None
+    """Only in the answer to whoever gave it."""
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    account: str
+    scopes: list[str]
+
+
+class Balances(msgspec.Struct, frozen=True, kw_only=True):
+    customers: int
+    vault: int
+    clearing: dict[str, int]
+
+    @property
+    def sum(self) -> int:
+        """What is to be zero in every bank (I1)."""
+        return self.customers + self.vault + sum(self.clearing.values())
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    settled: int
+    refused: int
+    in_doubt: int
+
+
+class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment whose decision the bank does not know."""
+
+    id: str
+    state: str
+    since: str
+    coordinator: str
+    witnesses: list[str]
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    balances: Balances
+    sum: int
+    held: int
+    accounts: int
+    payments: Counts
+    in_doubt: list[InDoubt]
+
+
+class KnownPayment(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    digest: str | None
+    status: Status
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """What this bank and a peer owe each other: positive, this bank owes; negative, the peer does."""
+
+    ispb: str
+    name: str
+    balance: int
+    limit: int
+    reachable: bool

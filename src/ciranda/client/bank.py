@@ -1,0 +1,396 @@
+"""One bank, as its customers' programs and its operator see it: a method for each route.
+
+A call is asked again, after a random and growing wait, when the bank says that it is overloaded or cannot be reached,
+and asking again can do no harm: everything that moves money carries one idempotency key through all of its tries.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+
+from ciranda.client.answer import (
+    Account,
+    Audit,
+    BankCard,
+    Customer,
+    Entry,
+    KnownPayment,
+    Link,
+    Mandate,
+    Page,
+    Payee,
+    Payment,
+    Position,
+    Result,
+    Session,
+)
+from ciranda.client.order import BatchedPayment, Order
+
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+Again = Literal["always", "unsent"]
+"""When a call may be repeated: at any failure, or only when the bank surely did not get to work on it."""
+
+Body = dict[str, Any]
+
+TRIES = 5
+TIMEOUT_S = 30.0
+_WAIT_S = 0.1
+_WAIT_MAX_S = 5.0
+
+
+class ProblemError(Exception):
+    """The bank answered with a problem (RFC 9457)."""
+
+    def __init__(self, status: int, code: str, detail: str, payload: Body) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.payload = payload
+        """All that the answer said: for a refused payment also `payment`, its id, and `bank`, who refused."""
+
+
+class BankAway(Exception):
+    """No answer: the bank cannot be reached, or not in time. Whether the last try had an effect is not known.
+
+    Sent again with the same `key`, it has one effect and gets its one answer.
+    """
+
+    def __init__(self, url: str, reason: str, key: str | None) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+        self.key = key
+
+
+class BankClient:
+    """One bank's public face. To be closed after use: `async with BankClient(url) as bank`."""
+
+    def __init__(
+        self, base_url: str, token: str | None = None, *, tries: int = TRIES, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self.url = base_url.rstrip("/")
+        self.token = token
+        self._tries = tries
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    # The bank itself.
+
+    async def bank(self) -> BankCard:
+        return await self._get("/v1/bank", BankCard)
+
+    async def is_live(self) -> bool:
+        return await self._is_well("/health/live")
+
+    async def is_ready(self) -> bool:
+        """Whether its database and both of its listeners are up. Asked once; no answer is a no."""
+        return await self._is_well("/health/ready")
+
+    # Customers and their sessions.
+
+    async def sign_up(
+        self, document: str, name: str, password: str, *, email: str | None = None, phone: str | None = None
+    ) -> Customer:
+        body = _body(document=document, name=name, password=password, email=email, phone=phone)
+        return await self._ask("POST", "/v1/customers", Customer, body, again="unsent")
+
+    async def log_in(self, document: str, password: str) -> Session:
+        """Begins a session, and speaks for this customer from here on."""
+        body = _body(document=document, password=password)
+        session = await self._ask("POST", "/v1/sessions", Session, body, again="unsent")
+        self.token = session.token
+        return session
+
+    async def log_out(self) -> None:
+        await self._send("DELETE", "/v1/sessions/current", again="unsent")
+        self.token = None
+
+    # Accounts.
+
+    async def open_account(
+        self,
+        kind: str,
+        *,
+        holders: Sequence[str] | None = None,
+        signatures: str | None = None,
+        key: str | None = None,
+    ) -> Account:
+        body = _body(kind=kind, holders=holders and list(holders), signatures=signatures)
+        return await self._ask("POST", "/v1/accounts", Account, body, key=key or new_key())
+
+    async def accounts(self, *, everywhere: bool = False) -> list[Account]:
+        """The caller's accounts; `everywhere` adds the linked ones at other banks."""
+        path = "/v1/accounts" + _query(everywhere="true" if everywhere else None)
+        return await self._list(path, "accounts", Account)
+
+    async def account(self, address: str) -> Account:
+        return await self._get(f"/v1/accounts/{quote(address, safe='')}", Account)
+
+    async def entries(
+        self, address: str, *, limit: int | None = None, cursor: str | None = None, after: int | None = None
+    ) -> Page[Entry]:
+        """A page of the statement, newest first; with `after` the later ones, oldest first."""
+        path = f"/v1/accounts/{quote(address, safe='')}/entries"
+        return await self._page(path + _query(limit=limit, cursor=cursor, after=after), "entries", Entry)
+
+    async def payee(self, address: str) -> Payee:
+        return await self._get(f"/v1/payees/{quote(address, safe='')}", Payee)
+
+    # Money.
+
+    async def deposit(
+        self, account: str, amount: int, *, description: str | None = None, key: str | None = None
+    ) -> Payment:
+        return await self._at_the_teller("/v1/deposits", account, amount, description, key)
+
+    async def withdraw(
+        self, account: str, amount: int, *, description: str | None = None, key: str | None = None
+    ) -> Payment:
+        return await self._at_the_teller("/v1/withdrawals", account, amount, description, key)
+
+    async def pay(
+        self,
+        transfers: Sequence[Order],
+        *,
+        description: str | None = None,
+        reference: str | None = None,
+        key: str | None = None,
+    ) -> Payment:
+        """One atomic payment: settled, pending, or awaiting approval. A refusal raises ProblemError."""
+        body = _body(transfers=list(transfers), description=description, reference=reference)
+        return await self._ask("POST", "/v1/payments", Payment, body, key=key or new_key())
+
+    async def pay_batch(self, payments: Sequence[BatchedPayment]) -> list[Result]:
+        """Many payments, each atomic by itself; here a refusal is a result."""
+        return await self._list(
+            "/v1/payments/batches", "results", Result, method="POST", body=_body(payments=list(payments))
+        )
+
+    async def payments(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Payment]:
+        return await self._page("/v1/payments" + _query(limit=limit, cursor=cursor), "payments", Payment)
+
+    async def payment(self, id: str) -> Payment:
+        return await self._get(f"/v1/payments/{quote(id, safe='')}", Payment)
+
+    # Permissions.
+
+    async def give_mandate(
+        self,
+        account: str,
+        initiator: str,
+        expires_at: str,
+        *,
+        per_payment: int | None = None,
+        total: int | None = None,
+        scopes: Sequence[str] | None = None,
+        payer: str | None = None,
+        key: str | None = None,
+    ) -> Mandate:
+        body = _body(
+            account=account,
+            initiator=initiator,
+            expires_at=expires_at,
+            per_payment=per_payment,
+            total=total,
+            scopes=scopes and list(scopes),
+            payer=payer,
+        )
+        return await self._ask("POST", "/v1/mandates", Mandate, body, key=key or new_key())
+
+    async def mandates(self) -> list[Mandate]:
+        return await self._list("/v1/mandates", "mandates", Mandate)
+
+    async def end_mandate(self, id: str) -> None:
+        await self._send("DELETE", f"/v1/mandates/{quote(id, safe='')}", again="unsent")
+
+    async def link(self, account: str, mandate: str, *, key: str | None = None) -> Account:
+        """Makes an account at another bank visible, and usable as a source, from this one."""
+        body = _body(account=account, mandate=mandate)
+        return await self._ask("POST", "/v1/links", Account, body, key=key or new_key())
+
+    async def links(self) -> list[Link]:
+        return await self._list("/v1/links", "links", Link)
+
+    async def unlink(self, address: str) -> None:
+        await self._send("DELETE", f"/v1/links/{quote(address, safe='')}", again="unsent")
+
+    # The operator's.
+
+    async def audit(self) -> Audit:
+        return await self._get("/v1/operator/audit", Audit)
+
+    async def positions(self) -> list[Position]:
+        return await self._list("/v1/operator/positions", "positions", Position)
+
+    async def known_payments(self, *, limit: int = 1000) -> AsyncIterator[KnownPayment]:
+        """Every payment that the bank knows, by id, page after page."""
+        cursor: str | None = None
+        while True:
+            path = "/v1/operator/payments" + _query(after=cursor, limit=limit)
+            page = await self._page(path, "payments", KnownPayment)
+            for payment in page.items:
+                yield payment
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def block(self, address: str) -> Account:
+        return await self._change(address, "block")
+
+    async def unblock(self, address: str) -> Account:
+        return await self._change(address, "unblock")
+
+    async def close_account(self, address: str) -> Account:
+        return await self._change(address, "close")
+
+    # How it is asked.
+
+    async def _at_the_teller(
+        self, path: str, account: str, amount: int, description: str | None, key: str | None
+    ) -> Payment:
+        body = _body(account=account, amount=amount, description=description)
+        return await self._ask("POST", path, Payment, body, key=key or new_key())
+
+    async def _change(self, address: str, change: str) -> Account:
+        path = f"/v1/operator/accounts/{quote(address, safe='')}/{change}"
+        return await self._ask("POST", path, Account, again="unsent")
+
+    async def _is_well(self, path: str) -> bool:
+        try:
+            status, _, _ = await self._exchange("GET", path, None, None)
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+        return status == 200
+
+    async def _get(self, path: str, kind: type[Answer]) -> Answer:
+        return await self._ask("GET", path, kind)
+
+    async def _list(
+        self, path: str, name: str, kind: type[Item], *, method: str = "GET", body: Body | None = None
+    ) -> list[Item]:
+        answer = await self._ask(method, path, dict[str, list[kind]], body)  # type: ignore[valid-type]
+        return answer[name]
+
+    async def _page(self, path: str, name: str, kind: type[Item]) -> Page[Item]:
+        answer = await self._ask("GET", path, dict[str, list[kind] | str | None])  # type: ignore[valid-type]
+        return Page(items=cast(list[Item], answer[name]), next_cursor=cast(str | None, answer["next_cursor"]))
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[Answer],
+        body: Body | None = None,
+        *,
+        key: str | None = None,
+        again: Again = "always",
+    ) -> Answer:
+        answer = await self._send(method, path, body, key=key, again=again)
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BankAway(self.url, f"its answer is not understood: {error}", key) from error
+
+    async def _send(
+        self, method: str, path: str, body: Body | None = None, *, key: str | None = None, again: Again
+    ) -> bytes:
+        """Asks, and again where that is of use and does no harm; the body of a good answer."""
+        content = None if body is None else msgspec.json.encode(body)
+        for attempt in range(1, self._tries + 1):
+            wait_s = random.uniform(0.5, 1.0) * min(_WAIT_S * 2**attempt, _WAIT_MAX_S)
+            try:
+                status, headers, answer = await self._exchange(method, path, content, key)
+            except aiohttp.ClientConnectorError as error:
+                failure: Exception = BankAway(self.url, "it cannot be reached", key)
+                failure.__cause__ = error
+                once_more = True
+            except TimeoutError as error:
+                failure = BankAway(self.url, "it did not answer in time", key)
+                failure.__cause__ = error
+                once_more = False  # A further try would only double a wait that was too long already.
+            except aiohttp.ClientError as error:
+                failure = BankAway(self.url, f"the connection failed ({type(error).__name__})", key)
+                failure.__cause__ = error
+                once_more = again == "always"
+            else:
+                if status < 400:
+                    return answer
+                failure = _problem(status, answer)
+                once_more = status == 503 and failure.code in ("overloaded", "unavailable")
+                wait_s = max(wait_s, _retry_after_s(headers))
+            if not once_more or attempt == self._tries:
+                raise failure
+            await asyncio.sleep(wait_s)
+        raise AssertionError("unreachable: the last try returned or raised")
+
+    async def _exchange(
+        self, method: str, path: str, content: bytes | None, key: str | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {"Accept": "application/json"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self._http is None:
+            self._http = aiohttp.ClientSession(timeout=self._timeout)
+        async with self._http.request(method, self.url + path, data=content, headers=headers) as answer:
+            return answer.status, answer.headers, await answer.read()
+
+
+def new_key() -> str:
+    """A fresh idempotency key."""
+    return secrets.token_urlsafe(24)
+
+
+def _body(**fields: object) -> Body:
+    """A request's body; what was not given is left to the bank's default."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _query(**fields: str | int | None) -> str:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _problem(status: int, answer: bytes) -> ProblemError:
+    try:
+        payload = msgspec.json.decode(answer, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        payload = {}
+    # What stands between us and the bank, a proxy say, does not speak of problems.
+    return ProblemError(
+        status,
+        str(payload.get("code", "unknown")),
+        str(payload.get("detail", f"The answer was {status}, without a reason.")),
+        payload,
+    )
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float:
+    text = headers.get("Retry-After", "0")
+    return min(float(text), _WAIT_MAX_S) if text.isdigit() else 0.0

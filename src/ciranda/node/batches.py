@@ -1,0 +1,82 @@
+"""Batches: inputs that arrive while one batch is being written form the next. No timer; nobody waits for company.
+
+The queue is bounded. Clients and peers are turned away when it is full, before anything is recorded; what this bank
+owes to a payment that it has begun is always taken in, and is bounded by the payments under way.
+"""
+
+import asyncio
+from collections import deque
+
+from ciranda.engine.input import Input
+from ciranda.engine.reply import Failed, Reply
+from ciranda.ports import Store, Unavailable
+
+WAITING_MAX = 12_000
+BATCH_MAX = 1_000
+
+
+class Overloaded(Exception):
+    """Too much is under way; nothing was recorded."""
+
+
+class Batches:
+    def __init__(self, store: Store, lanes: int) -> None:
+        self._store = store
+        self._idle_lanes = lanes
+        self._queue: deque[tuple[Input, asyncio.Future[Reply]]] = deque()
+        self._lanes: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def room(self) -> int:
+        return WAITING_MAX - len(self._queue)
+
+    def offer(self, input: Input) -> "asyncio.Future[Reply]":
+        """An order from outside. Raises Overloaded; the future may raise Unavailable."""
+        if len(self._queue) >= WAITING_MAX:
+            raise Overloaded
+        return self.owe(input)
+
+    def owe(self, input: Input) -> "asyncio.Future[Reply]":
+        """What must be taken in: it belongs to something that has begun. The future may raise Unavailable."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._queue.append((input, future))
+        if self._idle_lanes:
+            self._idle_lanes -= 1
+            lane = asyncio.create_task(self._work())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+        return future
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                count = min(len(self._queue), BATCH_MAX)
+                batch = [self._queue.popleft() for _ in range(count)]
+                await self._write(batch)
+        finally:
+            self._idle_lanes += 1
+
+    async def _write(self, batch: "list[tuple[Input, asyncio.Future[Reply]]]") -> None:
+        try:
+            replies = await self._store.transact([input for input, _ in batch])
+        except Unavailable as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), reply in zip(batch, replies, strict=True):
+            if future.done():
+                continue
+            if isinstance(reply, Failed):
+                future.set_exception(Unavailable(reply.reason))
+            else:
+                future.set_result(reply)
+
+    async def drain(self) -> None:
+        """Returns when nothing waits any more."""
+        while self._lanes:
+            await asyncio.wait(self._lanes)

@@ -1,0 +1,235 @@
+"""The coordinator: begin, prepare, decide, answer, tell (PROTOCOL section 5).
+
+One attempt for each payment, in the memory of the one worker that began it. A client that goes away does not stop it;
+a crash ends it, and recovery finishes or undoes what it began.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import structlog
+from msgspec.structs import replace
+
+from ciranda.agreement.coordinator import Attempt
+from ciranda.agreement.header import Part
+from ciranda.agreement.message import Busy, Decision, Done, Permission, Prepare, Tell, Vote
+from ciranda.agreement.participant import State
+from ciranda.engine.bank import Bank
+from ciranda.engine.input import GRACE_MS, Begin, Decide, Told
+from ciranda.engine.paying import parts_of
+from ciranda.engine.record import Record
+from ciranda.engine.reply import Denied, Known, Paid
+from ciranda.identity import EndToEndId, Ispb, bank_of
+from ciranda.node.batches import Batches, Overloaded
+from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store, Unavailable
+from ciranda.refusal import Code, Refusal
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+ATTEMPTS_MAX = 10_000
+TELL_TIMEOUT_MS = 5_000
+BUSY_WAIT_S = (0.01, 0.05)
+
+
+class Coordinator:
+    def __init__(
+        self, bank: Bank, store: Store, batches: Batches, peers: Peers, clock: Clock, dice: Dice
+    ) -> None:
+        self._bank = bank
+        self._store = store
+        self._batches = batches
+        self._peers = peers
+        self._clock = clock
+        self._dice = dice
+        self._attempts: dict[EndToEndId, asyncio.Task[Record]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def pay(self, begin: Begin) -> Record | Denied:
+        """The payment's outcome, or its record as it stands when the client has waited long enough."""
+        return await self._follow(begin, await self._offer(begin))
+
+    async def pay_all(self, begins: Sequence[Begin]) -> list[Record | Denied]:
+        """Many at once; each is atomic by itself."""
+        if self._batches.room < len(begins) or len(self._attempts) + len(begins) > ATTEMPTS_MAX:
+            raise Overloaded
+        replies = await asyncio.gather(*(self._batches.offer(begin) for begin in begins))
+        return await asyncio.gather(
+            *(self._follow(begin, reply) for begin, reply in zip(begins, replies, strict=True))
+        )
+
+    def attempting(self, id: EndToEndId) -> bool:
+        """Whether the attempt that began the payment still lives here."""
+        return id in self._attempts
+
+    def tell(self, record: Record) -> None:
+        """Tells the decision once to each bank that has not acknowledged it and is up; recovery tells the rest."""
+        for bank in record.untold:
+            if self._peers.reachable(bank):
+                self._spawn(self._tell(record, bank))
+
+    async def drain(self) -> None:
+        """Returns when no attempt and no telling is under way."""
+        while self._attempts or self._tasks:
+            await asyncio.wait([*self._attempts.values(), *self._tasks])
+
+    def _offer(self, begin: Begin) -> "asyncio.Future[Any]":
+        if len(self._attempts) >= ATTEMPTS_MAX:
+            raise Overloaded
+        return self._batches.offer(begin)
+
+    async def _follow(self, begin: Begin, reply: object) -> Record | Denied:
+        if isinstance(reply, Denied):
+            return reply
+        assert isinstance(reply, Paid), f"an order was answered with {reply}"
+        record = reply.record
+        if record.state is not State.PREPARED:
+            return record
+        if record.id == begin.id:
+            attempt = asyncio.create_task(self._attempt(begin, record))
+            self._attempts[record.id] = attempt
+            attempt.add_done_callback(lambda _: self._attempts.pop(record.id, None))
+        return await self._outcome(record)
+
+    async def _outcome(self, record: Record) -> Record:
+        """Waits for the decision until the deadline and grace, wherever the attempt runs."""
+        assert record.header is not None, "a payment that left this bank has a header"
+        end = self._clock.steady_ms() + self._left_ms(record) + GRACE_MS
+        attempt = self._attempts.get(record.id)
+        if attempt is not None:
+            timeout = max(0, end - self._clock.steady_ms()) / 1000
+            done, _ = await asyncio.wait([attempt], timeout=timeout)
+            if done and not attempt.cancelled() and attempt.exception() is None:
+                return attempt.result()
+        wait = 0.02
+        while True:
+            present = await self._store.payment(record.id)
+            assert present is not None, "nothing is forgotten"
+            if present.state.decided or self._clock.steady_ms() >= end:
+                return present
+            await asyncio.sleep(self._dice.between(wait / 2, wait))
+            wait = min(0.5, wait * 1.5)
+
+    def _left_ms(self, record: Record) -> int:
+        """Until the deadline. The wall clock may have jumped meanwhile: never more than the roster allows."""
+        assert record.header is not None, "a payment that left this bank has a header"
+        left = record.header.deadline - self._clock.now()
+        return min(max(0, left), self._bank.roster.deadline_ms)
+
+    # The attempt.
+
+    async def _attempt(self, begin: Begin, record: Record) -> Record:
+        """Prepare all others, decide, tell."""
+        attempt = await self._gather_votes(begin, record)
+        assert attempt.decision is not None, "votes end in a decision"
+        decided = await self._decide(record, attempt.decision, attempt.refusal)
+        self.tell(decided)
+        return decided
+
+    async def _gather_votes(self, begin: Begin, record: Record) -> Attempt:
+        """PROTOCOL 5.2 and 5.3: at the first no, or at the deadline, it ends."""
+        assert record.header is not None, "a payment that left this bank has a header"
+        banks = [bank for bank in record.header.participants if bank != self._bank.ispb]
+        attempt = Attempt(self._bank.ispb, banks)
+        parts = parts_of(begin)
+        end = self._clock.steady_ms() + self._left_ms(record)
+        asking = {
+            asyncio.ensure_future(self._vote(self._prepare(begin, record, parts, bank), bank, end)): bank
+            for bank in banks
+        }
+        waiting = set(asking)
+        while waiting and attempt.decision is None:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                vote = task.result()
+                if isinstance(vote, Code):
+                    attempt.unheard(vote)
+                else:
+                    attempt.voted(asking[task], vote)
+        for task in waiting:
+            task.cancel()
+        return attempt
+
+    def _prepare(self, begin: Begin, record: Record, parts: list[Part], bank: Ispb) -> Prepare:
+        """What `bank` needs to know, and nothing of the others' business."""
+        assert record.header is not None, "a payment that left this bank has a header"
+        assert begin.caller is not None, "only customers pay beyond their bank"
+        concerned = tuple(
+            part for part in parts if bank in (bank_of(part.transfer.source), bank_of(part.transfer.target))
+        )
+        return Prepare(
+            header=record.header,
+            parts=concerned,
+            payer=begin.caller,
+            permissions=tuple(
+                Permission(index=part.index, mandate=token)
+                for part in concerned
+                if bank_of(part.transfer.source) == bank and (token := begin.tokens[part.index]) is not None
+            ),
+            description=begin.description,
+            reference=begin.reference,
+            time_left_ms=0,
+        )
+
+    async def _vote(self, prepare: Prepare, bank: Ispb, end: int) -> Vote | Code:
+        """The bank's vote, or why there is none."""
+        while (left := end - self._clock.steady_ms()) > 0:
+            try:
+                answer = await self._peers.ask(bank, replace(prepare, time_left_ms=left), left)
+            except PeerUnreachable:
+                return Code.BANK_UNREACHABLE if end > self._clock.steady_ms() else Code.DEADLINE_PASSED
+            match answer:
+                case Vote():
+                    return answer
+                case Busy():
+                    await asyncio.sleep(self._dice.between(*BUSY_WAIT_S))
+                case _:
+                    log.warning(
+                        "peer_broke_the_protocol", peer=bank, payment=prepare.header.id, answer=answer
+                    )
+                    return Code.ABORTED
+        return Code.DEADLINE_PASSED
+
+    async def _decide(self, record: Record, decision: Decision, refusal: Refusal | None) -> Record:
+        """Writes the decision down: then, and not before, it is one (PROTOCOL 5.5)."""
+        wait = 0.05
+        while True:
+            try:
+                reply = await self._batches.owe(Decide(id=record.id, decision=decision, refusal=refusal))
+            except Unavailable:
+                # Either it is written, or recovery will decide: asking again is safe, for what is decided stands.
+                await asyncio.sleep(self._dice.between(wait / 2, wait))
+                wait = min(2.0, wait * 2)
+                continue
+            assert isinstance(reply, Known), f"a decision was answered with {reply}"
+            assert reply.record is not None, "nothing is forgotten"
+            return reply.record
+
+    # Telling.
+
+    async def _tell(self, record: Record, bank: Ispb) -> None:
+        try:
+            answer = await self._peers.ask(bank, telling(record), TELL_TIMEOUT_MS)
+        except PeerUnreachable:
+            return
+        if not isinstance(answer, Done):
+            if not isinstance(answer, Busy):
+                log.warning("peer_broke_the_protocol", peer=bank, payment=record.id, answer=answer)
+            return
+        try:
+            await self._batches.owe(Told(id=record.id, bank=bank))
+        except Unavailable:
+            return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def telling(record: Record) -> Tell:
+    """What is told of a decided payment."""
+    assert record.state.decided, "only what is decided is told"
+    assert record.digest is not None, "only a payment that left its bank is told"
+    decision = Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT
+    return Tell(id=record.id, digest=record.digest, decision=decision, refusal=record.refusal)

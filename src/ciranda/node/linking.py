@@ -1,0 +1,135 @@
+"""Links: one's accounts at other banks, seen and spent from this one.
+
+The mandate's token that makes a link work is kept encrypted (AES-256-GCM), bound to its owner and account: a copy of
+the database does not open it.
+"""
+
+import asyncio
+from typing import cast
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ciranda.agreement.message import AccountShown, FindPayee, Payee, ShowAccount
+from ciranda.engine.bank import Bank
+from ciranda.engine.input import MakeLink, RemoveLink
+from ciranda.engine.key import Claim
+from ciranda.engine.link import Link
+from ciranda.engine.reply import DenialCode, Denied, LinkMade
+from ciranda.identity import Address, Document, bank_of
+from ciranda.node.answers import Answers
+from ciranda.node.batches import Batches
+from ciranda.node.order import LinkOrder
+from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store
+
+LOOK_TIMEOUT_MS = 2_000
+_NONCE_BYTES = 12
+
+
+class LinkedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    link: Link
+    account: AccountShown
+    """As its bank shows it now; or as it did when it was linked, without balances, if it cannot be asked."""
+    reachable: bool
+
+
+class Linking:
+    def __init__(
+        self,
+        bank: Bank,
+        store: Store,
+        batches: Batches,
+        peers: Peers,
+        answers: Answers,
+        clock: Clock,
+        dice: Dice,
+        sealing_key: bytes,
+    ) -> None:
+        self._bank = bank
+        self._store = store
+        self._batches = batches
+        self._peers = peers
+        self._answers = answers
+        self._clock = clock
+        self._dice = dice
+        self._cipher = AESGCM(sealing_key)
+
+    async def payee(self, address: Address) -> Payee | None:
+        """Any account of the consortium, as one may see it before paying. Raises PeerUnreachable."""
+        bank = bank_of(address)
+        if bank == self._bank.ispb:
+            return await self._answers.payee(address)
+        if bank not in self._bank.roster.members:
+            return None
+        answer = await self._peers.ask(bank, FindPayee(account=address), LOOK_TIMEOUT_MS)
+        return answer if isinstance(answer, Payee) else None
+
+    async def make(self, order: LinkOrder, claim: Claim | None) -> AccountShown | Denied:
+        """Raises PeerUnreachable."""
+        bank = bank_of(order.account)
+        if bank not in self._bank.roster.members:
+            return Denied(code=DenialCode.UNKNOWN_BANK)
+        if bank == self._bank.ispb:
+            # One's accounts in this bank need no link.
+            return Denied(code=DenialCode.NOT_PERMITTED)
+        question = ShowAccount(account=order.account, mandate=order.token, payer=order.caller)
+        shown = await self._peers.ask(bank, question, LOOK_TIMEOUT_MS)
+        if not isinstance(shown, AccountShown):
+            return Denied(code=DenialCode.NOT_PERMITTED)
+        link = Link(
+            owner=order.caller,
+            account=order.account,
+            sealed=self._seal(order.caller, order.account, order.token),
+            scopes=shown.scopes,
+            shown=msgspec.json.encode(shown),
+            created_at=self._clock.now(),
+        )
+        reply = await self._batches.offer(MakeLink(claim=claim, link=link))
+        match reply:
+            case LinkMade(link=made):
+                return _as_linked(made)
+            case _:
+                return cast(Denied, reply)
+
+    async def remove(self, owner: Document, account: Address) -> Denied | None:
+        reply = await self._batches.offer(RemoveLink(owner=owner, account=account))
+        return reply if isinstance(reply, Denied) else None
+
+    async def accounts(self, owner: Document) -> list[LinkedAccount]:
+        """All linked accounts, each bank asked at the same time."""
+        links = await self._store.links_of(owner)
+        return await asyncio.gather(*(self._linked(link) for link in links))
+
+    async def tokens(self, owner: Document) -> dict[Address, str]:
+        """The mandates with which the owner's linked accounts can be spent."""
+        links = await self._store.links_of(owner)
+        return {link.account: self._open(link) for link in links if "pay" in link.scopes}
+
+    async def _linked(self, link: Link) -> LinkedAccount:
+        question = ShowAccount(account=link.account, mandate=self._open(link), payer=link.owner)
+        bank = bank_of(link.account)
+        try:
+            answer = await self._peers.ask(bank, question, LOOK_TIMEOUT_MS)
+        except PeerUnreachable:
+            return LinkedAccount(link=link, account=_without_balances(link), reachable=False)
+        if isinstance(answer, AccountShown):
+            return LinkedAccount(link=link, account=answer, reachable=True)
+        return LinkedAccount(
+            link=link, account=_without_balances(link), reachable=self._peers.reachable(bank)
+        )
+
+    def _seal(self, owner: Document, account: Address, token: str) -> bytes:
+        nonce = self._dice.bits(8 * _NONCE_BYTES).to_bytes(_NONCE_BYTES, "big")
+        return nonce + self._cipher.encrypt(nonce, token.encode(), f"{owner}.{account}".encode())
+
+    def _open(self, link: Link) -> str:
+        nonce, sealed = link.sealed[:_NONCE_BYTES], link.sealed[_NONCE_BYTES:]
+        return self._cipher.decrypt(nonce, sealed, f"{link.owner}.{link.account}".encode()).decode()
+
+
+def _as_linked(link: Link) -> AccountShown:
+    return msgspec.json.decode(link.shown, type=AccountShown)
+
+
+def _without_balances(link: Link) -> AccountShown:
+    return msgspec.structs.replace(_as_linked(link), balance=None, held=None, available=None)

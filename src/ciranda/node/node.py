@@ -1,0 +1,261 @@
+"""One bank's node: what its doors (the API, the peers' listener) may ask of it.
+
+Every method raises Unavailable when the database is away and Overloaded when too much is under way; then nothing was
+recorded, or asking again with the same key finds what was.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import structlog
+
+from ciranda.agreement.message import AccountShown, Payee
+from ciranda.engine.bank import Bank
+from ciranda.engine.input import Begin, ChangeAccount, GiveMandate, OpenAccount, RevokeMandate
+from ciranda.engine.key import KEPT_MS, Claim
+from ciranda.engine.mandate import Mandate, token_of
+from ciranda.engine.record import Record
+from ciranda.engine.reply import AccountMade, Denied, MandateMade
+from ciranda.identity import (
+    ALPHANUMERICS,
+    VAULT,
+    Address,
+    Document,
+    EndToEndId,
+    Ispb,
+    bank_of,
+    make_address,
+    make_end_to_end_id,
+)
+from ciranda.instant import Instant, later
+from ciranda.ledger.account import Account
+from ciranda.node.answers import Answers
+from ciranda.node.batches import Batches
+from ciranda.node.coordinator import Coordinator
+from ciranda.node.heights import HeightKeeper
+from ciranda.node.linking import LinkedAccount, Linking
+from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
+from ciranda.node.people import People
+from ciranda.node.recovery import Recovery
+from ciranda.payment import Kind, banks_of
+from ciranda.ports import Clock, Dice, Peers, Store, Unavailable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+BRANCH = "0001"
+ACCOUNT_DIGITS = 8
+NUMBER_TRIES = 5
+KEYS_EVERY_S = 600.0
+
+
+class Node:
+    def __init__(
+        self,
+        *,
+        bank: Bank,
+        store: Store,
+        peers: Peers,
+        batches: Batches,
+        coordinator: Coordinator,
+        recovery: Recovery,
+        answers: Answers,
+        linking: Linking,
+        people: People,
+        heights: HeightKeeper,
+        clock: Clock,
+        dice: Dice,
+    ) -> None:
+        self.bank = bank
+        self.store = store
+        self.peers = peers
+        self.people = people
+        self.batches = batches
+        self.answers = answers
+        self._coordinator = coordinator
+        self._recovery = recovery
+        self._linking = linking
+        self._heights = heights
+        self._clock = clock
+        self._dice = dice
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Payments.
+
+    async def pay(self, order: PaymentOrder) -> Record | Denied:
+        """The payment as it stands once it is decided, or once its client has waited long enough."""
+        return await self._coordinator.pay(await self._begin(order))
+
+    async def pay_all(self, orders: Sequence[PaymentOrder]) -> list[Record | Denied]:
+        """Many payments, each atomic by itself, in the same order."""
+        begins = [await self._begin(order) for order in orders]
+        return await self._coordinator.pay_all(begins)
+
+    async def _begin(self, order: PaymentOrder) -> Begin:
+        own, now = self.bank.ispb, self._clock.now()
+        members = self.bank.roster.members
+        others = banks_of(order.transfers, own) - {own}
+        return Begin(
+            id=self._new_id(now),
+            kind=order.kind,
+            claim=_claim(order.once, order.caller),
+            caller=order.caller,
+            transfers=order.transfers,
+            tokens=await self._tokens(order),
+            salts=tuple(f"{self._dice.bits(128):032x}" for _ in order.transfers)
+            if others
+            else ("",) * len(order.transfers),
+            description=order.description,
+            reference=order.reference,
+            deadline=later(now, self.bank.roster.deadline_ms),
+            unreachable=frozenset(
+                bank for bank in others if bank in members and not self.peers.reachable(bank)
+            ),
+        )
+
+    async def _tokens(self, order: PaymentOrder) -> tuple[str | None, ...]:
+        """The tokens that the client gave, and those of its linked accounts."""
+        own, caller = self.bank.ispb, order.caller
+        missing = order.kind is Kind.PAYMENT and any(
+            token is None and transfer.source != VAULT and bank_of(transfer.source) != own
+            for transfer, token in zip(order.transfers, order.tokens, strict=True)
+        )
+        if not missing or caller is None:
+            return order.tokens
+        linked = await self._linking.tokens(caller)
+        return tuple(
+            token or linked.get(Address(transfer.source))
+            for transfer, token in zip(order.transfers, order.tokens, strict=True)
+        )
+
+    def _new_id(self, now: Instant) -> EndToEndId:
+        """The millisecond first, so that ids sort by time and new rows stand together; then 53 random bits or so."""
+        within_minute = now % 60_000
+        tail = _base62(within_minute, 3) + _base62(self._dice.bits(47), 8)
+        return make_end_to_end_id(self.bank.ispb, now, tail)
+
+    # Accounts, mandates, links.
+
+    async def open_account(self, order: AccountOrder) -> Account | Denied:
+        for _ in range(NUMBER_TRIES):
+            number = f"{self._dice.bits(64) % 10**ACCOUNT_DIGITS:0{ACCOUNT_DIGITS}d}"
+            address = make_address(self.bank.ispb, BRANCH, number)
+            if await self.store.account(address) is None:
+                break
+        reply = await self.batches.offer(
+            OpenAccount(
+                claim=None if order.once is None else _claim(order.once, order.caller),
+                caller=order.caller,
+                address=address,
+                kind=order.kind,
+                holders=order.holders,
+                signatures=order.signatures,
+            )
+        )
+        return reply.account if isinstance(reply, AccountMade) else cast(Denied, reply)
+
+    async def change_account(
+        self, account: Address, change: Literal["block", "unblock", "close"]
+    ) -> Account | Denied:
+        reply = await self.batches.offer(ChangeAccount(account=account, change=change))
+        return reply.account if isinstance(reply, AccountMade) else cast(Denied, reply)
+
+    async def give_mandate(self, order: MandateOrder) -> tuple[Mandate, str] | Denied:
+        """The mandate and its token."""
+        mandate = Mandate(
+            id=f"{self._dice.bits(128):032x}",
+            account=order.account,
+            giver=order.caller,
+            initiator=order.initiator,
+            payer=order.payer,
+            scopes=order.scopes,
+            per_payment=order.per_payment,
+            total=order.total,
+            used=0,
+            created_at=self._clock.now(),
+            expires_at=order.expires_at,
+            revoked_at=None,
+        )
+        claim = None if order.once is None else _claim(order.once, order.caller)
+        reply = await self.batches.offer(GiveMandate(claim=claim, mandate=mandate))
+        if not isinstance(reply, MandateMade):
+            return cast(Denied, reply)
+        return reply.mandate, token_of(reply.mandate.id, self.bank.mandate_secret)
+
+    async def revoke_mandate(self, caller: Document, id: str) -> Denied | None:
+        reply = await self.batches.offer(RevokeMandate(caller=caller, id=id))
+        return reply if isinstance(reply, Denied) else None
+
+    async def payee(self, account: Address) -> Payee | None:
+        """None: there is no such account. Raises PeerUnreachable."""
+        return await self._linking.payee(account)
+
+    async def make_link(self, order: LinkOrder) -> AccountShown | Denied:
+        """Raises PeerUnreachable."""
+        return await self._linking.make(
+            order, None if order.once is None else _claim(order.once, order.caller)
+        )
+
+    async def remove_link(self, owner: Document, account: Address) -> Denied | None:
+        return await self._linking.remove(owner, account)
+
+    async def linked_accounts(self, owner: Document) -> list[LinkedAccount]:
+        return await self._linking.accounts(owner)
+
+    # Life.
+
+    async def start(self) -> None:
+        await self._heights.open()
+        self._tasks = [
+            asyncio.create_task(self._recovery.run(), name="recovery"),
+            asyncio.create_task(self._heights.run(), name="heights"),
+            asyncio.create_task(self._forget_keys(), name="keys"),
+        ]
+
+    async def drain(self, timeout_s: float) -> None:
+        """Lets what is under way come to its end; what does not is recovered after the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._coordinator.drain()
+                await self._heights.keep()
+                await self.batches.drain()
+        except TimeoutError:
+            log.warning("not_drained", waiting=self.batches.waiting)
+        self.people.close()
+
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        try:
+            await self.store.account(VAULT)
+        except Unavailable:
+            return False
+        return True
+
+    def peer_returned(self, bank: Ispb) -> None:
+        self._recovery.peer_returned(bank)
+
+    async def _forget_keys(self) -> None:
+        """Idempotency keys are kept for seven days."""
+        while True:
+            try:
+                while await self.store.forget_keys(Instant(self._clock.now() - KEPT_MS)):
+                    pass
+            except Unavailable:
+                pass
+            await asyncio.sleep(KEYS_EVERY_S)
+
+
+def _claim(once: Once, caller: Document | None) -> Claim:
+    """The key's scope is the caller and the route."""
+    return Claim(scope=f"{caller or 'operator'}/{once.route}", key=once.key, body=once.body)
+
+
+def _base62(number: int, width: int) -> str:
+    digits = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHANUMERICS[digit])
+    return "".join(reversed(digits))

@@ -1,0 +1,155 @@
+"""Recovery: whatever is unfinished stands in the database, and this loop goes on with it (PROTOCOL 5.6 and 6).
+
+Start-up is nothing special. A payment is looked at when its time has come: an undecided one past its deadline and
+grace, a decided one that somebody has not yet acknowledged. Waits are random and grow with each try, so that a bank
+that returns is not stormed.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from ciranda.agreement.message import Ask, Decided, Decision, Violated
+from ciranda.engine.bank import Bank
+from ciranda.engine.input import GRACE_MS, Decide, Learn, Postpone
+from ciranda.engine.record import Record
+from ciranda.engine.reply import Known
+from ciranda.engine.settling import others
+from ciranda.identity import EndToEndId, Ispb
+from ciranda.instant import later
+from ciranda.node.batches import Batches
+from ciranda.node.coordinator import Coordinator
+from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store, Unavailable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+AT_ONCE = 500
+ASK_TIMEOUT_MS = 3_000
+FIRST_WAIT_MS = 500
+LONGEST_WAIT_MS = 10_000
+ROUND_S = (0.3, 0.7)
+
+
+class Recovery:
+    def __init__(
+        self,
+        bank: Bank,
+        store: Store,
+        batches: Batches,
+        peers: Peers,
+        coordinator: Coordinator,
+        clock: Clock,
+        dice: Dice,
+    ) -> None:
+        self._bank = bank
+        self._store = store
+        self._batches = batches
+        self._peers = peers
+        self._coordinator = coordinator
+        self._clock = clock
+        self._dice = dice
+        self._tries: dict[EndToEndId, int] = {}
+        self._returned: set[Ispb] = set()
+        self._wake = asyncio.Event()
+
+    def peer_returned(self, bank: Ispb) -> None:
+        """A peer that was down is up: what waits for it need not wait for its time."""
+        self._returned.add(bank)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                busy = await self._round()
+            except Unavailable:
+                busy = False
+            if not busy:
+                self._wake.clear()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), self._dice.between(*ROUND_S))
+                except TimeoutError:
+                    continue
+
+    async def _round(self) -> bool:
+        """Goes once through what is due; whether there may be more."""
+        returned, self._returned = self._returned, set()
+        if returned:
+            await self._go_on_with(returned)
+        records = await self._store.due(self._clock.now(), AT_ONCE)
+        await self._take(records)
+        if not records:
+            self._tries.clear()
+        return len(records) == AT_ONCE
+
+    async def _go_on_with(self, returned: set[Ispb]) -> None:
+        after: EndToEndId | None = None
+        while True:
+            records = await self._store.unfinished(AT_ONCE, after)
+            now = self._clock.now()
+            await self._take(
+                record
+                for record in records
+                if returned & {*record.untold, *others(record, self._bank.ispb)}
+                and (record.state.decided or _is_late(record, now))
+            )
+            if len(records) < AT_ONCE:
+                return
+            after = records[-1].id
+
+    async def _take(self, records: Iterable[Record]) -> None:
+        """Claims the payments for this worker for a while, and then does for each what can be done now."""
+        mine = []
+        for record in records:
+            tries = self._tries[record.id] = self._tries.get(record.id, -1) + 1
+            longest = min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** min(tries, 10))
+            wait = ASK_TIMEOUT_MS + int(self._dice.between(longest / 2, longest))
+            mine.append((record, Postpone(id=record.id, due=later(self._clock.now(), wait))))
+        if mine:
+            await asyncio.gather(*(self._batches.owe(postpone) for _, postpone in mine))
+            await asyncio.gather(*(self._recover(record) for record, _ in mine))
+
+    async def _recover(self, record: Record) -> None:
+        try:
+            if record.state.decided:
+                self._coordinator.tell(record)
+            elif self._coordinator.attempting(record.id):
+                return
+            elif record.coordinated_by(self._bank.ispb):
+                await self._give_up(record)
+            else:
+                await self._find_out(record)
+        except Unavailable:
+            # The database is away: the payment stays due.
+            return
+
+    async def _give_up(self, record: Record) -> None:
+        """The attempt is dead, and this bank is the only witness: it decides abort (PROTOCOL 5.5)."""
+        reply = await self._batches.owe(Decide(id=record.id, decision=Decision.ABORT, refusal=None))
+        if isinstance(reply, Known) and reply.record is not None:
+            self._coordinator.tell(reply.record)
+
+    async def _find_out(self, record: Record) -> None:
+        """Asks the witnesses, and where they cannot be reached the other participants too (PROTOCOL 6.6)."""
+        header = record.header
+        assert header is not None, "what was prepared for another bank has a header"
+        question = Ask(header=header, ballot=None)
+        asked: set[Ispb] = {self._bank.ispb}
+        for bank in (*header.witnesses, *header.participants):
+            if bank in asked or not self._peers.reachable(bank):
+                continue
+            asked.add(bank)
+            try:
+                answer = await self._peers.ask(bank, question, ASK_TIMEOUT_MS)
+            except PeerUnreachable:
+                continue
+            if isinstance(answer, Decided):
+                await self._batches.owe(Learn(id=record.id, decision=answer.decision, refusal=answer.refusal))
+                return
+            if isinstance(answer, Violated):
+                log.warning("peer_reports_violation", peer=bank, payment=record.id, reason=answer.reason)
+
+
+def _is_late(record: Record, now: int) -> bool:
+    return record.header is None or now > record.header.deadline + GRACE_MS

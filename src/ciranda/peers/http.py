@@ -1,0 +1,250 @@
+"""The other banks, over HTTP: `ports.Peers` with signed batches.
+
+The law of this file: **a question gets the answer of the bank that it was put to, or PeerUnreachable, in time.** What
+comes back late, unsigned, garbled or short counts as nothing at all, for every question of the batch; whether the
+questions had an effect is then not known, and whoever asked lives with that, since every question may be repeated.
+
+A peer is up or down (PROTOCOL 5.8), and down is a rumour that costs little to refute:
+
+- It goes down when a request to it fails, or when somebody's time runs out and not one word came from it meanwhile.
+  (A single slow answer among many good ones shows a slow question, not a lost bank.) What waits for it is given up.
+- While it is down only probes go there, one every 0.5 to 1 s. The time is random, so that a bank which comes back is
+  not met by all others in step.
+- It is up again with its first valid word, be it an answer or a question of its own.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question
+from ciranda.identity import Ispb
+from ciranda.peers.outbox import Letter, Outbox
+from ciranda.ports import Dice, Heights, PeerUnreachable
+from ciranda.roster import Member, Roster
+from ciranda.wire.messages import BODY_MAX, Malformed, decode_answers, encode_batch, encode_question
+from ciranda.wire.signature import PATH, BadSignature, Seal
+
+PROBE_WAIT_S = (0.5, 1.0)
+
+
+class HttpPeers:
+    """Ask from the event loop in which it was started; nothing here is for other threads."""
+
+    def __init__(
+        self,
+        own: Ispb,
+        roster: Roster,
+        key: Ed25519PrivateKey,
+        heights: Heights,
+        dice: Dice,
+        now: Callable[[], int],
+        *,
+        request_timeout_ms: int = 10_000,
+        waiting_max: int = 10_000,
+    ) -> None:
+        """`now`: seconds since 1970. `waiting_max`: of questions that wait to be sent to one peer."""
+        self._own = own
+        self._seal = Seal(own, key, roster)
+        self._heights = heights
+        self._dice = dice
+        self._now = now
+        self._request_timeout_s = request_timeout_ms / 1000
+        self._peers = {m.ispb: _Peer(m, self._carry, waiting_max) for m in roster.peers_of(own)}
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_return: list[Callable[[Ispb], None]] = []
+        """Called, in the event loop, with each peer that turns from down to up."""
+
+    async def start(self) -> None:
+        self._session = aiohttp.ClientSession(
+            # The outbox limits what is under way; a second limit here would make probes wait behind it.
+            connector=aiohttp.TCPConnector(limit=0),
+            # Each request has its own limit, made of the time that its questions have left.
+            timeout=aiohttp.ClientTimeout(total=None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The signature is over the bytes as they travel, and a peer has no reason to compress them.
+            auto_decompress=False,
+            headers={"content-type": "application/json", "accept-encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        """Gives up whatever is under way or waits."""
+        session, self._session = self._session, None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for peer in self._peers.values():
+            _give_up(peer.outbox.give_up(), "this bank is closing")
+            await peer.outbox.close()
+        if session is not None:
+            await session.close()
+
+    def reachable(self, bank: Ispb) -> bool:
+        peer = self._peers.get(bank)
+        return peer is not None and peer.up
+
+    def heard_from(self, bank: Ispb) -> None:
+        """Any signed message from a peer makes it up at once: the listener calls this for its requests."""
+        peer = self._peers.get(bank)
+        if peer is not None:
+            self._heard(peer)
+
+    async def ask(self, bank: Ispb, question: Question, timeout_ms: int) -> Answer:
+        peer = self._peers.get(bank)
+        if self._session is None or peer is None:
+            raise PeerUnreachable(f"{bank} is no peer, or this bank is closing")
+        probing = isinstance(question, Probe)
+        if not (peer.up or probing) or timeout_ms <= 0:
+            raise PeerUnreachable(f"{bank} is down, or there is no time left to ask it")
+        try:
+            text = encode_question(question)
+        except Malformed as error:
+            # Every peer would refuse it, and with it the whole batch.
+            raise PeerUnreachable(f"no peer would read the question: {error}") from error
+        loop = asyncio.get_running_loop()
+        letter = Letter(text, loop.time() + timeout_ms / 1000, loop.create_future())
+        words_before = peer.words
+        if probing:
+            # A probe asks whether the way is free: it does not queue behind those who are stuck on it.
+            self._spawn(self._carry(peer, [letter]))
+        elif not peer.outbox.post(letter):
+            raise PeerUnreachable(f"too many questions wait for {bank}")
+        try:
+            async with asyncio.timeout_at(letter.until):
+                return await letter.answer
+        except TimeoutError:
+            self._fell_silent(peer, words_before)
+            raise PeerUnreachable(f"{bank} did not answer in {timeout_ms} ms") from None
+
+    async def _carry(self, peer: "_Peer", letters: list[Letter]) -> None:
+        """One request: takes the letters there, and puts into each its answer or PeerUnreachable."""
+        loop = asyncio.get_running_loop()
+        until = min(max(letter.until for letter in letters), loop.time() + self._request_timeout_s)
+        words_before = peer.words
+        try:
+            async with asyncio.timeout_at(until):
+                batch = await self._exchange(peer, [letter.question for letter in letters])
+        except TimeoutError:
+            self._fell_silent(peer, words_before)
+            _give_up(letters, f"{peer.ispb} did not answer in time")
+        except (aiohttp.ClientError, OSError, BadSignature, Malformed, _NoAnswer) as error:
+            self._went_down(peer)
+            _give_up(letters, f"{peer.ispb}: {error!r}")
+        except asyncio.CancelledError:
+            _give_up(letters, "this bank is closing")
+            raise
+        else:
+            self._heights.heard(peer.ispb, batch.height, batch.seen)
+            for letter, answer in zip(letters, batch.answers, strict=True):
+                if not letter.answer.done():
+                    letter.answer.set_result(answer)
+            self._heard(peer)
+
+    async def _exchange(self, peer: "_Peer", questions: list[bytes]) -> AnswerBatch:
+        own, seen = self._heights.own(), self._heights.seen(peer.ispb)
+        body = encode_batch(self._own, peer.ispb, own, seen, questions)
+        headers = self._seal.sign_request(peer.ispb, body, self._now())
+        try:
+            status, answered, answer = await self._post(peer.url, headers, body)
+        except aiohttp.ClientConnectorError:
+            raise
+        except aiohttp.ClientConnectionError:
+            # The peer may have closed a connection for being idle just as we took it up again: that says nothing
+            # about the bank, so ask once more.
+            status, answered, answer = await self._post(peer.url, headers, body)
+        if status != 200:
+            raise _NoAnswer(f"status {status}")
+        self._seal.verify_response(headers, status, answered, answer, self._now())
+        batch = decode_answers(answer)
+        if (batch.sender, batch.receiver) != (peer.ispb, self._own) or len(batch.answers) != len(questions):
+            raise _NoAnswer("the answers are not to these questions")
+        return batch
+
+    async def _post(
+        self, url: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        if self._session is None:
+            raise _NoAnswer("this bank is closing")
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            answer = bytearray()
+            async for chunk in response.content.iter_any():
+                answer += chunk
+                if len(answer) > BODY_MAX:
+                    raise _NoAnswer("the answer has no end")
+            return response.status, list(response.headers.items()), bytes(answer)
+
+    # Up and down.
+
+    def _heard(self, peer: "_Peer") -> None:
+        peer.words += 1
+        if peer.up:
+            return
+        peer.up = True
+        if peer.prober is not None:
+            peer.prober.cancel()
+            peer.prober = None
+        for callback in self.on_return:
+            callback(peer.ispb)
+
+    def _fell_silent(self, peer: "_Peer", words_before: int) -> None:
+        if peer.words == words_before:
+            self._went_down(peer)
+
+    def _went_down(self, peer: "_Peer") -> None:
+        if not peer.up or self._session is None:
+            return
+        peer.up = False
+        peer.prober = self._spawn(self._probe(peer))
+        _give_up(peer.outbox.give_up(), f"{peer.ispb} is down")
+
+    async def _probe(self, peer: "_Peer") -> None:
+        """Until cancelled by the peer's return. It waits for no answer, so that silence does not slow it down."""
+        loop = asyncio.get_running_loop()
+        text = encode_question(Probe())
+        while True:
+            await asyncio.sleep(self._dice.between(*PROBE_WAIT_S))
+            # The answer itself is not looked at: that a valid one came is what makes the peer up.
+            letter = Letter(text, loop.time() + self._request_timeout_s, loop.create_future())
+            letter.answer.add_done_callback(lambda answer: answer.exception())
+            self._spawn(self._carry(peer, [letter]))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that `close` ends. The loop itself keeps only weak references to tasks."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+class _Peer:
+    """What we know of one peer, for as long as this process lives."""
+
+    def __init__(
+        self,
+        member: Member,
+        carry: Callable[["_Peer", list[Letter]], Coroutine[Any, Any, None]],
+        waiting_max: int,
+    ) -> None:
+        self.ispb = member.ispb
+        self.url = member.peer_url.rstrip("/") + PATH
+        self.up = True
+        self.words = 0
+        """Valid messages heard from it: two equal counts mean silence between them."""
+        self.prober: asyncio.Task[None] | None = None
+        """There is one exactly while the peer is down."""
+        self.outbox = Outbox(lambda letters: carry(self, letters), waiting_max)
+
+
+class _NoAnswer(Exception):
+    """Something came back, and it is not the answer to this request."""
+
+
+def _give_up(letters: list[Letter], why: str) -> None:
+    for letter in letters:
+        if not letter.answer.done():
+            letter.answer.set_exception(PeerUnreachable(why))

@@ -1,0 +1,369 @@
+"""Settings: what a bank reads from its folder before it opens its doors.
+
+    consortium.toml     the roster, the same file in every bank
+    <slug>/bank.toml    which member this bank is, and what is its own affair
+    <slug>/signing.key, operator.token, secret.key     for its eyes only
+
+Whatever is wrong here is found here: every mistake in these files is a `SettingsError` with one sentence for the
+person who wrote them, before a port is opened or a database touched.
+"""
+
+import base64
+import binascii
+import json
+import re
+import secrets
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from ciranda.identity import Ispb, parse_ispb
+from ciranda.money import OWN_BALANCE_MAX
+from ciranda.roster import Member, Roster
+
+CONSORTIUM = "consortium.toml"
+BANK = "bank.toml"
+SIGNING_KEY = "signing.key"
+OPERATOR_TOKEN = "operator.token"  # noqa: S105
+SECRET_KEY = "secret.key"  # noqa: S105
+DATABASE = "bank.db"
+
+CREDIT_LIMIT = 10**12
+WITNESSES = 3
+DEADLINE_MS = 5_000
+
+
+class SettingsError(Exception):
+    """One sentence about what is wrong, and in which file."""
+
+
+class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one bank needs to know to start."""
+
+    ispb: Ispb
+    roster: Roster
+    folder: Path
+    database: str
+    """A URL; the path of an SQLite file in it is absolute."""
+    signing_key: Ed25519PrivateKey
+    operator_token: str
+    secret: bytes
+    """32 bytes, from which the bank derives its mandates' tokens and seals its customers' links."""
+    public_host: str
+    public_port: int
+    peer_host: str
+    peer_port: int
+    credit_limits: dict[Ispb, int]
+    """How much each peer may owe this bank, in minor units."""
+
+    @property
+    def member(self) -> Member:
+        """This bank, as the consortium knows it."""
+        return self.roster.members[self.ispb]
+
+    def __repr__(self) -> str:
+        # The default one would show the secrets to whoever logs it.
+        return f"BankSettings({self.ispb}, {self.folder})"
+
+
+def load(bank_toml: Path) -> BankSettings:
+    """The settings of the bank whose `bank.toml` this is. Raises SettingsError."""
+    bank_toml = bank_toml.absolute()
+    folder = bank_toml.parent
+    written = _parse(bank_toml, _BankFile)
+    roster = load_consortium(folder / written.consortium)
+    ispb = _ispb(written.ispb, bank_toml)
+    if ispb not in roster.members:
+        raise SettingsError(f"{bank_toml}: no bank of the consortium {roster.name} has the ISPB {ispb}.")
+    member = roster.members[ispb]
+    public_host, public_port = _listen(written.public_listen, member.public_url, bank_toml)
+    peer_host, peer_port = _listen(written.peer_listen, member.peer_url, bank_toml)
+    return BankSettings(
+        ispb=ispb,
+        roster=roster,
+        folder=folder,
+        database=_absolute(written.database, folder, bank_toml),
+        signing_key=_signing_key(folder / SIGNING_KEY, member),
+        operator_token=read_operator_token(folder / OPERATOR_TOKEN),
+        secret=_secret(folder / SECRET_KEY),
+        public_host=public_host,
+        public_port=public_port,
+        peer_host=peer_host,
+        peer_port=peer_port,
+        credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
+    )
+
+
+def load_consortium(path: Path) -> Roster:
+    """The roster that `consortium.toml` writes down. Raises SettingsError."""
+    written = _parse(path, _ConsortiumFile)
+    members = [_member(bank, path) for bank in written.bank]
+    for what in ("ispb", "slug", "public_url", "peer_url", "public_key"):
+        _all_different(what, members, path)
+    return Roster(
+        name=written.name,
+        currency=written.currency,
+        version=written.version,
+        witnesses=written.witnesses,
+        deadline_ms=written.deadline_ms,
+        members={member.ispb: member for member in members},
+    )
+
+
+def read_operator_token(path: Path) -> str:
+    """The token by which a bank knows its operator. Raises SettingsError."""
+    token = _guarded(path).decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43,}", token):
+        raise SettingsError(f"{path}: this is not an operator's token of 256 bits, in URL-safe base64.")
+    return token
+
+
+def is_sqlite(database: str) -> bool:
+    return database.partition(":")[0].partition("+")[0] == "sqlite"
+
+
+# What `ciranda init` writes.
+
+
+def consortium_toml(roster: Roster) -> str:
+    lines = [
+        "# The consortium: the same file in every bank. Amounts are in centavos, times in milliseconds.",
+        f"name = {_quoted(roster.name)}",
+        f"currency = {_quoted(roster.currency)}",
+        f"version = {roster.version}",
+        f"witnesses = {roster.witnesses}",
+        f"deadline_ms = {roster.deadline_ms}",
+    ]
+    for member in roster.members.values():
+        lines += [
+            "",
+            "[[bank]]",
+            f"ispb = {_quoted(member.ispb)}",
+            f"name = {_quoted(member.name)}",
+            f"slug = {_quoted(member.slug)}",
+            f"public_url = {_quoted(member.public_url)}",
+            f"peer_url = {_quoted(member.peer_url)}",
+            f"public_key = {_quoted(base64.b64encode(member.public_key).decode())}",
+            f"credit_limit = {member.credit_limit}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def bank_toml(ispb: Ispb, database: str) -> str:
+    return (
+        "# This bank's own settings.\n"
+        f"ispb = {_quoted(ispb)}\n"
+        f'consortium = "../{CONSORTIUM}"\n'
+        f"database = {_quoted(database)}\n"
+        "\n"
+        "# Where to listen, if not at the addresses that the consortium knows:\n"
+        '# public_listen = "0.0.0.0:8101"\n'
+        '# peer_listen = "0.0.0.0:8201"\n'
+        "\n"
+        "# How much a peer may owe this bank, in centavos, where it differs from the consortium's figure:\n"
+        "# [credit_limits]\n"
+        "# 10000002 = 50000000\n"
+    )
+
+
+def write_keys(folder: Path) -> bytes:
+    """Draws a new bank's keys and tokens into its folder; the public key, 32 raw bytes, is for the roster."""
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_guarded(folder / SIGNING_KEY, pem)
+    write_guarded(folder / OPERATOR_TOKEN, secrets.token_urlsafe(32).encode() + b"\n")
+    write_guarded(folder / SECRET_KEY, secrets.token_hex(32).encode() + b"\n")
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def write_guarded(path: Path, content: bytes) -> None:
+    """Writes a new file that only its owner may read, from its first moment on."""
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_bytes(content)
+
+
+# The files, as they are written. An unknown name is a typing error, and typing errors are not passed over in silence.
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+_CreditLimit = Annotated[int, msgspec.Meta(ge=0, le=OWN_BALANCE_MAX)]
+
+
+class _BankEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    ispb: str
+    name: _Name
+    slug: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+    public_url: str
+    peer_url: str
+    public_key: str
+    credit_limit: _CreditLimit = CREDIT_LIMIT
+
+
+class _ConsortiumFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: _Name
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")] = "BRL"
+    version: Annotated[int, msgspec.Meta(ge=1)] = 1
+    witnesses: Annotated[int, msgspec.Meta(ge=1)] = WITNESSES
+    deadline_ms: Annotated[int, msgspec.Meta(ge=100, le=600_000)] = DEADLINE_MS
+    bank: Annotated[list[_BankEntry], msgspec.Meta(min_length=1)]
+
+
+class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    ispb: str
+    consortium: str = f"../{CONSORTIUM}"
+    database: str = f"sqlite:///{DATABASE}"
+    public_listen: str | None = None
+    peer_listen: str | None = None
+    credit_limits: dict[str, _CreditLimit] = {}
+
+
+_File = TypeVar("_File", _ConsortiumFile, _BankFile)
+
+
+def _parse(path: Path, kind: type[_File]) -> _File:
+    try:
+        return msgspec.convert(tomllib.loads(_read(path).decode()), kind)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: this is not TOML: {error}.") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}.") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: it cannot be read: {error.strerror}.") from error
+
+
+def _guarded(path: Path) -> bytes:
+    """The content of a file that nobody else may read; one that others can read is not a secret any more."""
+    content = _read(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise SettingsError(
+            f"{path}: others may read it (mode {mode:04o}); it must be for its owner alone: chmod 600."
+        )
+    return content
+
+
+def _member(bank: _BankEntry, path: Path) -> Member:
+    try:
+        public_key = base64.b64decode(bank.public_key, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SettingsError(f"{path}: the public key of {bank.slug} is not base64.") from error
+    if len(public_key) != 32:
+        raise SettingsError(f"{path}: the public key of {bank.slug} is not an Ed25519 key of 32 bytes.")
+    for url in (bank.public_url, bank.peer_url):
+        _place(url, path)
+    return Member(
+        ispb=_ispb(bank.ispb, path),
+        name=bank.name,
+        slug=bank.slug,
+        public_url=bank.public_url.rstrip("/"),
+        peer_url=bank.peer_url.rstrip("/"),
+        public_key=public_key,
+        credit_limit=bank.credit_limit,
+    )
+
+
+def _ispb(text: str, path: Path) -> Ispb:
+    try:
+        return parse_ispb(text)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {text!r}: {error}.") from error
+
+
+def _all_different(what: str, members: list[Member], path: Path) -> None:
+    seen: dict[object, Member] = {}
+    for member in members:
+        value = getattr(member, what)
+        if value in seen:
+            raise SettingsError(
+                f"{path}: {seen[value].slug} ({seen[value].ispb}) and {member.slug} ({member.ispb}) have the same {what}."
+            )
+        seen[value] = member
+
+
+def _place(url: str, path: Path) -> tuple[str, int]:
+    """The host and port of a URL of the roster."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{path}: {url!r} is not a URL: {error}.") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(f"{path}: {url!r} is not the URL of a bank, such as http://127.0.0.1:8101.")
+    return parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+def _listen(listen: str | None, url: str, path: Path) -> tuple[str, int]:
+    if listen is None:
+        return _place(url, path)
+    try:
+        parts = urlsplit(f"//{listen}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port is None or parts.netloc != listen:
+        raise SettingsError(f"{path}: {listen!r} is not a place to listen at, such as 0.0.0.0:8101.")
+    return host, port
+
+
+def _absolute(database: str, folder: Path, path: Path) -> str:
+    """The database's URL; the file that an SQLite URL names is the one in the bank's folder, wherever we were started."""
+    if not re.match(r"[a-z][a-z0-9+]*://", database):
+        raise SettingsError(f"{path}: the database {database!r} is not a URL, such as sqlite:///{DATABASE}.")
+    if not is_sqlite(database):
+        return database
+    scheme, _, rest = database.partition("://")
+    file, question, query = rest.removeprefix("/").partition("?")
+    if not rest.startswith("/") or file in ("", ":memory:"):
+        raise SettingsError(f"{path}: the database {database!r} names no file, and a bank must not forget.")
+    return f"{scheme}:///{folder / file}{question}{query}"
+
+
+def _signing_key(path: Path, member: Member) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(_guarded(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SettingsError(f"{path}: this is not an unencrypted private key in PEM.") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"{path}: this is not an Ed25519 key.")
+    if key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) != member.public_key:
+        raise SettingsError(f"{path}: this is not the key that the consortium knows {member.name} by.")
+    return key
+
+
+def _secret(path: Path) -> bytes:
+    text = _guarded(path).decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise SettingsError(f"{path}: this is not a secret of 32 bytes, in hexadecimal digits.")
+    return bytes.fromhex(text)
+
+
+def _credit_limits(written: dict[str, int], roster: Roster, own: Ispb, path: Path) -> dict[Ispb, int]:
+    peers = {peer.ispb: peer.credit_limit for peer in roster.peers_of(own)}
+    for text in written:
+        if _ispb(text, path) not in peers:
+            raise SettingsError(f"{path}: credit_limits: {text} is no peer of this bank.")
+    return peers | {Ispb(text): limit for text, limit in written.items()}
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are TOML's, except that TOML escapes DEL too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,6 @@
+"""SQL behind one door: the bank's database, SQLite or PostgreSQL."""
+
+from ciranda.storage.migration import SchemaMismatch, check_schema, migrate
+from ciranda.storage.opening import DatabaseTaken, make_store
+
+__all__ = ["DatabaseTaken", "SchemaMismatch", "check_schema", "make_store", "migrate"]

@@ -1,0 +1,236 @@
+"""Looking: the questions that are asked of a bank's database without changing it, in SQLAlchemy Core for both."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, not_, or_, select
+
+from ciranda.agreement.participant import State
+from ciranda.engine.customer import Customer
+from ciranda.engine.link import Link
+from ciranda.engine.mandate import Mandate
+from ciranda.engine.record import Record
+from ciranda.identity import AccountId, Document, EndToEndId, Ispb
+from ciranda.instant import Instant
+from ciranda.ledger.account import Account, AccountKind
+from ciranda.ledger.trial_balance import TrialBalance
+from ciranda.ports import Credentials, PaymentCounts, Session, StatementLine, ViolationRow
+from ciranda.storage import schema
+from ciranda.storage.rows import ACCOUNTS, CUSTOMERS, ENTRIES, LINKS, MANDATES, RECORDS
+
+_OWN_KINDS = (AccountKind.VAULT.value, AccountKind.CLEARING.value)
+_IN_DOUBT = (State.PREPARED.value,)
+
+
+def _all(connection: Connection, query: Select[Any]) -> list[Any]:
+    return [tuple(row) for row in connection.execute(query)]
+
+
+def height(connection: Connection) -> int:
+    if connection.dialect.name == "sqlite":
+        return int(connection.execute(select(schema.bank.c.height)).scalar_one())
+    query = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM height"
+    return int(connection.exec_driver_sql(query).scalar_one())
+
+
+def customers(connection: Connection, documents: Sequence[Document]) -> dict[Document, Customer]:
+    query = select(schema.customers).where(schema.customers.c.document.in_(documents))
+    return {customer.document: customer for customer in map(CUSTOMERS.from_row, _all(connection, query))}
+
+
+def credentials(connection: Connection, document: Document) -> Credentials:
+    customer = customers(connection, [document]).get(document)
+    query = select(schema.secrets.c.password_hash).where(schema.secrets.c.document == document)
+    password_hash = connection.execute(query).scalar()
+    return Credentials(customer=customer, password_hash=password_hash)
+
+
+def sessions(connection: Connection, token_hashes: Sequence[bytes]) -> dict[bytes, Session]:
+    query = (
+        select(schema.sessions.c.token_hash, schema.sessions.c.expires_at, *schema.customers.columns)
+        .join(schema.customers, schema.customers.c.document == schema.sessions.c.document)
+        .where(schema.sessions.c.token_hash.in_(token_hashes))
+    )
+    return {
+        bytes(row[0]): Session(customer=CUSTOMERS.from_row(row[2:]), expires_at=Instant(row[1]))
+        for row in _all(connection, query)
+    }
+
+
+def account(connection: Connection, id: AccountId) -> Account | None:
+    rows = _all(connection, select(schema.accounts).where(schema.accounts.c.id == id))
+    return ACCOUNTS.from_row(rows[0]) if rows else None
+
+
+def accounts_of(connection: Connection, document: Document) -> list[Account]:
+    query = (
+        select(schema.accounts)
+        .join(schema.holdings, schema.holdings.c.account == schema.accounts.c.id)
+        .where(schema.holdings.c.document == document)
+        .order_by(schema.accounts.c.opened_at, schema.accounts.c.id)
+    )
+    return [ACCOUNTS.from_row(row) for row in _all(connection, query)]
+
+
+def own_accounts(connection: Connection) -> list[Account]:
+    query = (
+        select(schema.accounts).where(schema.accounts.c.kind.in_(_OWN_KINDS)).order_by(schema.accounts.c.id)
+    )
+    return [ACCOUNTS.from_row(row) for row in _all(connection, query)]
+
+
+def entries(
+    connection: Connection, of: AccountId, limit: int, before: int | None, after: int | None
+) -> list[StatementLine]:
+    number = schema.entries.c.number
+    query = (
+        select(schema.entries, schema.payments.c.description, schema.payments.c.reference)
+        .join(schema.payments, schema.payments.c.id == schema.entries.c.payment)
+        .where(schema.entries.c.account == of)
+        .order_by(number.desc() if after is None else number)
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(number < before)
+    if after is not None:
+        query = query.where(number > after)
+    return [
+        StatementLine(entry=ENTRIES.from_row(row[:-2]), description=row[-2], reference=row[-1])
+        for row in _all(connection, query)
+    ]
+
+
+def _records(connection: Connection, query: Select[Any]) -> list[Record]:
+    return [RECORDS.from_row(row) for row in _all(connection, query)]
+
+
+def payment(connection: Connection, id: EndToEndId) -> Record | None:
+    found = _records(connection, select(schema.payments).where(schema.payments.c.id == id))
+    return found[0] if found else None
+
+
+def payments_of(
+    connection: Connection, bank: Ispb, payer: Document, limit: int, before: EndToEndId | None
+) -> list[Record]:
+    # The ids that this bank coordinates begin with E and its ISPB, and sort by time.
+    first = f"E{bank}"
+    id = schema.payments.c.id
+    query = (
+        select(schema.payments)
+        .where(schema.payments.c.payer == payer, id >= first, id < (before or first + "~"))
+        .order_by(id.desc())
+        .limit(limit)
+    )
+    return _records(connection, query)
+
+
+def all_payments(connection: Connection, limit: int, after: EndToEndId | None) -> list[Record]:
+    id = schema.payments.c.id
+    query = select(schema.payments).where(id > (after or "")).order_by(id).limit(limit)
+    return _records(connection, query)
+
+
+def in_doubt(connection: Connection, limit: int) -> list[Record]:
+    query = select(schema.payments).where(_is_in_doubt()).order_by(schema.payments.c.due).limit(limit)
+    return _records(connection, query)
+
+
+def _is_in_doubt() -> Any:
+    # An undecided payment always has a time at which recovery looks at it: the index of those is short.
+    return and_(schema.payments.c.due.is_not(None), schema.payments.c.state.in_(_IN_DOUBT))
+
+
+def unfinished(connection: Connection, limit: int, after: EndToEndId | None) -> list[Record]:
+    id = schema.payments.c.id
+    query = (
+        select(schema.payments)
+        .where(schema.payments.c.due.is_not(None), id > (after or ""))
+        .order_by(id)
+        .limit(limit)
+    )
+    return _records(connection, query)
+
+
+def due(connection: Connection, now: Instant, limit: int) -> list[Record]:
+    # No time is ever set further ahead than a minute: what is, was set before the clock was put back.
+    at = schema.payments.c.due
+    query = (
+        select(schema.payments)
+        .where(at.is_not(None), or_(at <= now, at > now + 60_000))
+        .order_by(at)
+        .limit(limit)
+    )
+    return _records(connection, query)
+
+
+def mandates_of(connection: Connection, giver: Document) -> list[Mandate]:
+    query = (
+        select(schema.mandates)
+        .where(schema.mandates.c.giver == giver)
+        .order_by(schema.mandates.c.created_at, schema.mandates.c.id)
+    )
+    return [MANDATES.from_row(row) for row in _all(connection, query)]
+
+
+def mandate(connection: Connection, id: str) -> Mandate | None:
+    rows = _all(connection, select(schema.mandates).where(schema.mandates.c.id == id))
+    return MANDATES.from_row(rows[0]) if rows else None
+
+
+def links_of(connection: Connection, owner: Document) -> list[Link]:
+    query = select(schema.links).where(schema.links.c.owner == owner).order_by(schema.links.c.account)
+    return [LINKS.from_row(row) for row in _all(connection, query)]
+
+
+def trial_balance(connection: Connection) -> tuple[TrialBalance, PaymentCounts]:
+    """Computed from every account, by the database, in one snapshot."""
+    kind, balance, held = schema.accounts.c.kind, schema.accounts.c.balance, schema.accounts.c.held
+    customers_sum, held_sum, count = connection.execute(
+        select(func.coalesce(func.sum(balance), 0), func.coalesce(func.sum(held), 0), func.count()).where(
+            not_(kind.in_(_OWN_KINDS))
+        )
+    ).one()
+    own = {account.id: account for account in own_accounts(connection)}
+    balances = TrialBalance(
+        customers=int(customers_sum),
+        vault=sum(account.balance for account in own.values() if account.kind is AccountKind.VAULT),
+        clearing={
+            Ispb(id.removeprefix("clearing.")): account.balance
+            for id, account in own.items()
+            if account.kind is AccountKind.CLEARING
+        },
+        held=int(held_sum),
+        accounts=int(count),
+    )
+    by_state = {
+        str(row[0]): int(row[1])
+        for row in connection.execute(
+            select(schema.payments.c.state, func.count()).group_by(schema.payments.c.state)
+        )
+    }
+    counts = PaymentCounts(
+        settled=by_state.get(State.COMMITTED.value, 0),
+        refused=by_state.get(State.ABORTED.value, 0),
+        in_doubt=by_state.get(State.PREPARED.value, 0),
+    )
+    return balances, counts
+
+
+def violations(connection: Connection, limit: int) -> list[ViolationRow]:
+    seen = schema.violations.c
+    query = select(seen.at, seen.peer, seen.payment, seen.reason).order_by(seen.id.desc()).limit(limit)
+    return [
+        ViolationRow(at=Instant(row[0]), peer=Ispb(row[1]), payment=EndToEndId(row[2]), reason=row[3])
+        for row in _all(connection, query)
+    ]
+
+
+def heights(connection: Connection) -> dict[Ispb, int]:
+    return {Ispb(row[0]): int(row[1]) for row in _all(connection, select(schema.heights))}
+
+
+def old_keys(connection: Connection, used_before: Instant, limit: int) -> list[tuple[str, str]]:
+    query = (
+        select(schema.keys.c.scope, schema.keys.c.key).where(schema.keys.c.used_at < used_before).limit(limit)
+    )
+    return [(row[0], row[1]) for row in _all(connection, query)]

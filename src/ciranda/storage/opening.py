@@ -1,0 +1,88 @@
+"""Opening a bank's database by its URL: `sqlite:///path/to/bank.db` or `postgresql://user@host:5432/name`."""
+
+import fcntl
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from ciranda.engine.bank import Bank
+from ciranda.ports import Clock, Dice
+from ciranda.storage.sqlite import SqliteDatabase
+from ciranda.storage.store import SqlStore
+from ciranda.storage.transaction import Database
+
+READERS = 4
+
+
+class DatabaseTaken(Exception):
+    """Another process serves this SQLite file."""
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL with the driver that we use named."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def is_sqlite(url: str) -> bool:
+    return make_url(sqlalchemy_url(url)).get_backend_name() == "sqlite"
+
+
+def make_store(url: str, bank: Bank, clock: Clock, dice: Dice) -> SqlStore:
+    """The store, not yet opened. Raises DatabaseTaken, Unavailable."""
+    database: Database
+    if is_sqlite(url):
+        path = make_url(url).database or ""
+        _take(path)
+        database = SqliteDatabase(path)
+    else:
+        # Only a bank that uses PostgreSQL needs its driver installed.
+        from ciranda.storage.postgresql import PostgresqlDatabase
+
+        database = PostgresqlDatabase(url)
+    return SqlStore(
+        bank,
+        database,
+        _reader(url),
+        clock,
+        dice,
+        writers=ThreadPoolExecutor(database.lanes, thread_name_prefix="writer"),
+        readers=ThreadPoolExecutor(READERS, thread_name_prefix="reader"),
+    )
+
+
+def _reader(url: str) -> Engine:
+    """Each look is one transaction and sees one snapshot."""
+    if not is_sqlite(url):
+        return create_engine(
+            sqlalchemy_url(url),
+            pool_size=READERS,
+            isolation_level="REPEATABLE READ",
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "options": "-c statement_timeout=30000"},
+        )
+    engine = create_engine(url, pool_size=READERS)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA busy_timeout=5000")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _take(path: str) -> None:
+    """One process serves an SQLite file: a second one would not know what the first has in memory."""
+    file = os.open(path + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        raise DatabaseTaken(f"another process serves {path}") from error

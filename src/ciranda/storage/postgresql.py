@@ -1,0 +1,172 @@
+"""PostgreSQL: for a bank whose workers share one database.
+
+Rows travel as arrays, in binary, one statement a table. Locks are taken in the order of the keys, the same for every
+worker, and a row that is to be made is inserted first and locked then: two workers that meet wait for each other, and
+one of them sees what the other did.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import LargeBinary, Table, Text
+
+from ciranda.ports import Unavailable
+from ciranda.storage.rows import Row
+from ciranda.storage.transaction import Conflict, RowKey, columns, key_columns, key_of
+
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_MS = 15_000
+
+
+class PostgresqlDatabase:
+    def __init__(self, url: str, lanes: int = 3) -> None:
+        self.lanes = lanes
+        self._url = url
+        self._local = threading.local()
+        self._open: list[psycopg.Connection[Row]] = []
+
+    @contextmanager
+    def transaction(self) -> "Iterator[PostgresqlTransaction]":
+        connection = self._connection()
+        try:
+            with connection.transaction():
+                yield PostgresqlTransaction(connection)
+        except (errors.SerializationFailure, errors.DeadlockDetected) as error:
+            raise Conflict(str(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, errors.QueryCanceled) as error:
+            connection.close()
+            raise Unavailable(str(error)) from error
+
+    def _connection(self) -> psycopg.Connection[Row]:
+        connection: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
+        if connection is not None and not connection.closed:
+            return connection
+        try:
+            connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                prepare_threshold=0,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c synchronous_commit=on",
+                application_name="ciranda",
+            )
+        except psycopg.OperationalError as error:
+            raise Unavailable(str(error)) from error
+        self._local.connection = connection
+        self._open.append(connection)
+        return connection
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
+
+
+class PostgresqlTransaction:
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self._cursor = connection.cursor(binary=True)
+
+    def claim(self, table: Table, rows: Sequence[Row]) -> list[Row]:
+        if not rows:
+            return []
+        ordered = sorted(rows, key=lambda row: key_of(table, row))
+        made = set(self._cursor.execute(_claim(table), _arrays(ordered)).fetchall())
+        return self.read(table, [key for row in rows if (key := key_of(table, row)) not in made])
+
+    def reserve(self, table: Table, stubs: Sequence[Row]) -> list[Row]:
+        if not stubs:
+            return []
+        ordered = sorted(stubs, key=lambda row: key_of(table, row))
+        self._cursor.execute(_claim(table), _arrays(ordered))
+        return self.read(table, [key_of(table, stub) for stub in stubs])
+
+    def read(self, table: Table, keys: Iterable[RowKey]) -> list[Row]:
+        keys = list(keys)
+        if not keys:
+            return []
+        return self._cursor.execute(_select(table), _arrays(keys)).fetchall()
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            self._cursor.execute(_insert(table), _arrays(rows))
+
+    def upsert(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            self._cursor.execute(_upsert(table), _arrays(rows))
+
+    def delete(self, table: Table, keys: Iterable[RowKey]) -> None:
+        keys = list(keys)
+        if keys:
+            self._cursor.execute(_delete(table), _arrays(keys))
+
+    def note_violations(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._cursor.executemany(
+                "INSERT INTO violations (at, peer, payment, reason) VALUES (%s, %s, %s, %s)", rows
+            )
+
+    def rise(self) -> int:
+        row = self._cursor.execute("SELECT nextval('height')").fetchone()
+        assert row is not None, "a sequence always has a next value"
+        return int(row[0])
+
+
+def _arrays(rows: Sequence[Row]) -> list[list[object]]:
+    """One array a column."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _unnest(table: Table, names: list[str]) -> str:
+    casts = []
+    for name in names:
+        kind = table.columns[name].type
+        casts.append(
+            "%b::text[]"
+            if isinstance(kind, Text)
+            else "%b::bytea[]"
+            if isinstance(kind, LargeBinary)
+            else "%b::bigint[]"
+        )
+    return f"unnest({', '.join(casts)}) AS given({', '.join(names)})"
+
+
+def _join(table: Table) -> str:
+    return " AND ".join(f"{table.name}.{name} = given.{name}" for name in key_columns(table))
+
+
+@cache
+def _select(table: Table) -> str:
+    keys = key_columns(table)
+    names = ", ".join(f"{table.name}.{name}" for name in columns(table))
+    # The same order as Python's, whatever the database's language.
+    order = ", ".join(f'{table.name}.{name} COLLATE "C"' for name in keys)
+    return (
+        f"SELECT {names} FROM {table.name} JOIN {_unnest(table, keys)} ON {_join(table)}"
+        f" ORDER BY {order} FOR UPDATE OF {table.name}"
+    )
+
+
+@cache
+def _insert(table: Table) -> str:
+    names = columns(table)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM {_unnest(table, names)}"
+
+
+@cache
+def _claim(table: Table) -> str:
+    return f"{_insert(table)} ON CONFLICT DO NOTHING RETURNING {', '.join(key_columns(table))}"
+
+
+@cache
+def _upsert(table: Table) -> str:
+    keys = key_columns(table)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns(table) if name not in keys)
+    return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+
+
+@cache
+def _delete(table: Table) -> str:
+    return f"DELETE FROM {table.name} USING {_unnest(table, key_columns(table))} WHERE {_join(table)}"

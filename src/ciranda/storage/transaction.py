@@ -1,0 +1,74 @@
+"""What the batch writer asks of a database, and the statements that it asks with.
+
+Rows go in and out in bulk, by primary key, in the order of their keys. Two databases do this, each in its own best
+way: `sqlite.py` and `postgresql.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+
+from ciranda.storage.rows import Row
+
+RowKey = tuple[Any, ...]
+
+
+class Conflict(Exception):
+    """Another transaction was in the way: the same again will go through."""
+
+
+class Transaction(Protocol):
+    """One database transaction. What `claim`, `reserve` and `read` return stays as it is until the end."""
+
+    def claim(self, table: Table, rows: Sequence[Row]) -> list[Row]:
+        """Inserts the rows whose keys are free; returns those that were there before."""
+        ...
+
+    def reserve(self, table: Table, stubs: Sequence[Row]) -> list[Row]:
+        """The rows with the keys of the stubs, also a stub where there was none, if the database needs it there."""
+        ...
+
+    def read(self, table: Table, keys: Iterable[RowKey]) -> list[Row]: ...
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None: ...
+
+    def upsert(self, table: Table, rows: Sequence[Row]) -> None: ...
+
+    def delete(self, table: Table, keys: Iterable[RowKey]) -> None: ...
+
+    def note_violations(self, rows: Sequence[Row]) -> None:
+        """Appends to the violations: time, peer, payment, reason."""
+        ...
+
+    def rise(self) -> int:
+        """Raises the bank's height, and returns it."""
+        ...
+
+
+class Database(Protocol):
+    """Where transactions are made. Each call may come from any of the writer's threads, one at a time in each.
+
+    Raises Conflict, ports.Unavailable, or what the driver says of a value that it cannot store.
+    """
+
+    lanes: int
+    """How many transactions may be under way at once."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def close(self) -> None: ...
+
+
+def key_columns(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key.columns]
+
+
+def columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+def key_of(table: Table, row: Row) -> RowKey:
+    """The primary keys of all our tables are their first columns."""
+    return row[: len(table.primary_key.columns)]

@@ -4,6 +4,7 @@ A header lists the payment's transfers only as *leaves*, salted hashes, so that 
 concern it and of no others, and yet all banks vote on the very same payment.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 import msgspec
@@ -45,10 +46,38 @@ def digest(header: Header) -> str:
     return sha256(_encode(header)).hexdigest()
 
 
-def choose_witnesses(coordinator: Ispb, sources: set[Ispb]) -> tuple[Ispb, ...]:
-    """The witnesses of a payment (PROTOCOL 1.3). For now the coordinator witnesses every payment alone."""
-    del sources
-    return (coordinator,)
+def witness_count(wanted: int, members: int) -> int:
+    """The largest odd number up to what the roster wants and has (PROTOCOL 1.3)."""
+    return max(1, (min(wanted, members) - 1) // 2 * 2 + 1)
+
+
+def choose_witnesses(
+    id: EndToEndId,
+    coordinator: Ispb,
+    sources: set[Ispb],
+    participants: set[Ispb],
+    members: Iterable[Ispb],
+    down: frozenset[Ispb],
+    wanted: int,
+) -> tuple[Ispb, ...]:
+    """The banks that will keep a copy of the decision (PROTOCOL 1.3).
+
+    The coordinator alone, if nobody else's customers' money is held. Otherwise the coordinator, the other
+    participants, then further members, those known to be down last; within each group a hash spreads the work.
+    """
+    if sources == {coordinator}:
+        return (coordinator,)
+    banks = list(members)
+    rank = {
+        bank: (
+            bank != coordinator,
+            bank not in participants,
+            bank in down,
+            sha256(f"{id}{bank}".encode()).digest(),
+        )
+        for bank in banks
+    }
+    return tuple(sorted(banks, key=rank.__getitem__)[: witness_count(wanted, len(banks))])
 
 
 def concerns(part: Part, bank: Ispb) -> bool:

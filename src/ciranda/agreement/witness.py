@@ -47,3 +47,7 @@ def proposed(
 
 def _other(decision: Decision) -> Decision:
     return Decision.ABORT if decision is Decision.COMMIT else Decision.COMMIT
+
+
+def majority(witnesses: int) -> int:
+    return witnesses // 2 + 1

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ciranda.cli.bank import BankOption, Circle, ConsortiumOption, typed_address
-from ciranda.cli.screen import JsonOption, money, out, show_json, table, wants_json
+from ciranda.cli.screen import JsonOption, money, out, show_json, table
 from ciranda.cli.speech import LangOption, say
 from ciranda.client import Account
 from ciranda.identity import kind_of
@@ -32,7 +32,7 @@ def accounts(
     ] = False,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Show your accounts at a bank, with their balances.
 
@@ -44,7 +44,7 @@ def accounts(
         chosen = await circle.choose(bank)
         async with circle.client(chosen) as client:
             found = await client.accounts(everywhere=everywhere)
-        if wants_json():
+        if as_json:
             show_json({"accounts": found})
         elif found:
             _show(found, chosen.name, circle.currency())
@@ -71,7 +71,7 @@ def open_account(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Open an account at a bank where you are logged in.
 
@@ -85,7 +85,7 @@ def open_account(
         wanted = kind or (Kind.INDIVIDUAL if person else Kind.BUSINESS)
         async with circle.client(chosen) as client:
             account = await client.open_account(wanted, holders=holder, signatures=signatures)
-        if wants_json():
+        if as_json:
             show_json(account)
         else:
             out.print(say("Your account at {bank}: {address}", bank=chosen.name, address=account.address))
@@ -102,7 +102,7 @@ def statement(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Show an account's entries, newest first.
 
@@ -115,7 +115,7 @@ def statement(
         chosen = await circle.where(bank, address)
         async with circle.client(chosen) as client:
             page = await client.entries(address, limit=limit, cursor=cursor)
-        if wants_json():
+        if as_json:
             show_json({"entries": page.items, "next_cursor": page.next_cursor})
             return
         if not page.items:
@@ -123,9 +123,7 @@ def statement(
             return
         currency = circle.currency()
         amount, balance = say("amount"), say("balance")
-        shown = table(
-            say("when"), amount, balance, say("with"), say("description"), right=(amount, balance)
-        )
+        shown = table(say("when"), amount, balance, say("with"), say("description"), right=(amount, balance))
         for entry in page.items:
             shown.add_row(
                 local_time(entry.booked_at),

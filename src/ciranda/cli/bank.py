@@ -69,7 +69,9 @@ class Circle:
         for bank in self._known():
             if text in (bank.slug, bank.ispb):
                 return bank
-        raise CommandError(say("No bank is called {bank} here. Known are: {banks}.", bank=text, banks=self._spelt()))
+        raise CommandError(
+            say("No bank is called {bank} here. Known are: {banks}.", bank=text, banks=self._spelt())
+        )
 
     def near(self, accounts: list[Address]) -> Bank:
         """The first of these accounts' banks where one is logged in; or else the only one where one is."""
@@ -84,7 +86,9 @@ class Circle:
         if bank := self._find(bank_of(account)):
             return bank
         raise CommandError(
-            say("Where the bank {bank} is, is not known here: name it with --bank URL.", bank=bank_of(account))
+            say(
+                "Where the bank {bank} is, is not known here: name it with --bank URL.", bank=bank_of(account)
+            )
         )
 
     async def where(self, named: str | None, account: Address) -> Bank:

@@ -10,7 +10,7 @@ import typer
 
 from ciranda.cli import sessions
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption
-from ciranda.cli.screen import CommandError, JsonOption, out, show_json, wants_json
+from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.sessions import KeptSession
 from ciranda.cli.speech import LangOption, say
 from ciranda.client import BankClient
@@ -33,13 +33,15 @@ PasswordFileOption = Annotated[
 def signup(
     bank: BankOption = None,
     document: DocumentOption = None,
-    name: Annotated[str | None, typer.Option("--name", "-n", help="Your name; asked for if not given.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Your name; asked for if not given.")
+    ] = None,
     email: Annotated[str | None, typer.Option(help="An address for messages.")] = None,
     phone: Annotated[str | None, typer.Option(help="A telephone number.")] = None,
     password_file: PasswordFileOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Become a customer of a bank, and log in there.
 
@@ -55,10 +57,12 @@ def signup(
         async with BankClient(chosen.url) as client:
             customer = await client.sign_up(who, called, password, email=email, phone=phone)
             await _log_in(client, chosen, who, password)
-        if wants_json():
+        if as_json:
             show_json(customer)
         else:
-            out.print(say("Welcome to {bank}, {name}. You are logged in.", bank=chosen.name, name=customer.name))
+            out.print(
+                say("Welcome to {bank}, {name}. You are logged in.", bank=chosen.name, name=customer.name)
+            )
 
     asyncio.run(run())
 
@@ -69,7 +73,7 @@ def login(
     password_file: PasswordFileOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Log in at a bank. The session is kept for the commands that follow, one for each bank.
 
@@ -83,7 +87,7 @@ def login(
         password = _password(password_file, new=False)
         async with BankClient(chosen.url) as client:
             session = await _log_in(client, chosen, who, password)
-        if wants_json():
+        if as_json:
             show_json({"bank": session.ispb, "document": who, "expires_at": session.expires_at})
         else:
             out.print(say("You are logged in at {bank}.", bank=chosen.name))
@@ -91,7 +95,7 @@ def login(
     asyncio.run(run())
 
 
-def logout(bank: BankOption = None, consortium: ConsortiumOption = None, lang: LangOption = None) -> None:
+def logout(bank: BankOption = None, consortium: ConsortiumOption = None, _lang: LangOption = None) -> None:
     """End the session at a bank.
 
     Example: ciranda logout --bank ipe

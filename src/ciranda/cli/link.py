@@ -10,10 +10,10 @@ import typer
 
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.mandate import duration, give
-from ciranda.cli.screen import CommandError, JsonOption, out, show_json, table, wants_json
+from ciranda.cli.screen import CommandError, JsonOption, out, show_json, table
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument
-from ciranda.identity import Address, bank_of
+from ciranda.identity import Address, bank_of, parse_address
 
 commands = typer.Typer(
     no_args_is_help=True, help="Your accounts at other banks, seen and used from one: add, list, remove."
@@ -37,7 +37,7 @@ def add_link(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """See and use an account of yours from another bank: --bank, or the only other one where you are logged in.
 
@@ -61,7 +61,7 @@ def add_link(
             )
         async with circle.client(chosen) as client:
             linked = await client.link(address, token)
-        if wants_json():
+        if as_json:
             show_json(linked)
         else:
             out.print(say("{account} is now linked at {bank}.", account=address, bank=chosen.name))
@@ -74,7 +74,7 @@ def list_links(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Show the accounts that you linked at a bank.
 
@@ -86,7 +86,7 @@ def list_links(
         chosen = await circle.choose(bank)
         async with circle.client(chosen) as client:
             found = await client.links()
-        if wants_json():
+        if as_json:
             show_json({"links": found})
             return
         if not found:
@@ -94,7 +94,7 @@ def list_links(
             return
         shown = table(say("account"), say("bank"), say("scopes"))
         for link in found:
-            name = circle.name_of(bank_of(Address(link.account)))
+            name = circle.name_of(bank_of(parse_address(link.account)))
             shown.add_row(link.account, name, ", ".join(say(scope) for scope in link.scopes))
         out.print(shown)
 
@@ -106,7 +106,7 @@ def remove_link(
     account: AccountArgument,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Forget a linked account; the account itself stays as it is.
 

@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 
 from ciranda import __version__
 from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, teller, up
-from ciranda.cli.screen import CommandError, err, show_json, wants_json
-from ciranda.cli.speech import reason
+from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
+from ciranda.cli.speech import choose, reason
 from ciranda.client import BankAway, ProblemError
 from ciranda.settings import SettingsError
 
@@ -22,13 +22,18 @@ NOT_ASKED = 2
 
 class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
+        # Until the command's own options say otherwise.
+        choose_json(False)
+        choose(None)
         try:
             return super().invoke(ctx)
         except ProblemError as problem:
             _complain(reason(problem.code, problem.detail), _faults(problem), problem.payload)
             raise typer.Exit(REFUSED) from problem
         except BankAway as away:
-            _complain(str(away), [], {"code": "bank_away", "detail": away.reason, "url": away.url, "key": away.key})
+            _complain(
+                str(away), [], {"code": "bank_away", "detail": away.reason, "url": away.url, "key": away.key}
+            )
             raise typer.Exit(NOT_ASKED) from away
         except (SettingsError, CommandError) as error:
             _complain(str(error), [], {"code": "usage", "detail": str(error)})

@@ -10,7 +10,7 @@ import typer
 
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
-from ciranda.cli.screen import CommandError, JsonOption, money, out, show_json, table, wants_json
+from ciranda.cli.screen import CommandError, JsonOption, money, out, show_json, table
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument, typed_amount
 from ciranda.client import Mandate
@@ -57,7 +57,7 @@ def give_mandate(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Allow another bank to start debits on an account of yours.
 
@@ -75,12 +75,12 @@ def give_mandate(
                 address,
                 to.ispb,
                 _expiry(expires),
-                per_payment=per_payment and typed_amount(per_payment),
-                total=total and typed_amount(total),
+                per_payment=None if per_payment is None else typed_amount(per_payment),
+                total=None if total is None else typed_amount(total),
                 scopes=[*scope] if scope else None,
                 payer=who,
             )
-        if wants_json():
+        if as_json:
             show_json(mandate)
         else:
             out.print(say("{bank} may now use {account}, with this token:", bank=to.name, account=address))
@@ -94,7 +94,7 @@ def list_mandates(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Show the mandates that you gave at a bank, with what each has used.
 
@@ -106,7 +106,7 @@ def list_mandates(
         chosen = await circle.choose(bank)
         async with circle.client(chosen) as client:
             found = await client.mandates()
-        if wants_json():
+        if as_json:
             show_json({"mandates": found})
         elif found:
             _show(found, circle)
@@ -121,7 +121,7 @@ def end_mandate(
     id: Annotated[str, typer.Argument(help="The mandate's id.", metavar="ID")],
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """End a mandate: from now on it allows nothing.
 
@@ -195,7 +195,15 @@ def _typed_document(text: str) -> str:
 def _show(mandates: list[Mandate], circle: Circle) -> None:
     used, total, each = say("used"), say("total"), say("per payment")
     shown = table(
-        say("id"), say("account"), say("to"), say("scopes"), each, total, used, say("until"), right=(each, total, used)
+        say("id"),
+        say("account"),
+        say("to"),
+        say("scopes"),
+        each,
+        total,
+        used,
+        say("until"),
+        right=(each, total, used),
     )
     currency = circle.currency()
     for mandate in mandates:

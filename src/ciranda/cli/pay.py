@@ -18,10 +18,10 @@ from rich.text import Text
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.mandate import give
-from ciranda.cli.screen import CommandError, JsonOption, err, money, out, show_json, table, wants_json
+from ciranda.cli.screen import CommandError, JsonOption, err, money, out, show_json, table
 from ciranda.cli.speech import LangOption, reason, say
 from ciranda.cli.teller import DescriptionOption, KeyOption, typed_amount
-from ciranda.client import BankClient, Order, Payment
+from ciranda.client import BankClient, Order, Payment, ProblemError
 from ciranda.identity import Address, bank_of, coordinator_of, parse_end_to_end_id
 from ciranda.money import spell
 from ciranda.payment import Status
@@ -45,7 +45,9 @@ def pay(
         list[str] | None,
         typer.Option("--from", help="ACCOUNT=AMOUNT, once for each account that pays.", show_default=False),
     ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="The account that is paid.", show_default=False)] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="The account that is paid.", show_default=False)
+    ] = None,
     description: DescriptionOption = None,
     reference: Annotated[
         str | None, typer.Option(help="Your own reference, letters and digits.", show_default=False)
@@ -55,7 +57,7 @@ def pay(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Pay, out of one account or of several at once, at any banks: all or none.
 
@@ -67,7 +69,7 @@ def pay(
     --to 10000004.0001.7654321 --bank jatoba
     """
     parts, paid = _parts(source, target, amount, from_ or [], to)
-    asyncio.run(_pay(Circle(consortium), bank, parts, paid, description, reference, yes, key))
+    asyncio.run(_pay(Circle(consortium), bank, parts, paid, description, reference, yes, key, as_json))
 
 
 def payee(
@@ -75,7 +77,7 @@ def payee(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Show whose an account is, its name masked: what one checks before paying.
 
@@ -88,7 +90,7 @@ def payee(
         chosen = await circle.choose(bank) if bank else circle.near([address])
         async with circle.client(chosen) as client:
             found = await client.payee(address)
-        if wants_json():
+        if as_json:
             show_json(found)
         else:
             name = circle.name_of(found.bank)
@@ -100,13 +102,15 @@ def payee(
 def payments(
     id: Annotated[
         str | None,
-        typer.Argument(help="A payment's id; without it, the latest are listed.", metavar="[ID]", show_default=False),
+        typer.Argument(
+            help="A payment's id; without it, the latest are listed.", metavar="[ID]", show_default=False
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(help="How many payments to show.", min=1, max=100)] = 20,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Show the payments that you asked a bank for, or one of them.
 
@@ -127,7 +131,7 @@ def payments(
                 found = page.items
             else:
                 found = [await client.payment(id)]
-        if wants_json():
+        if as_json:
             show_json(found[0] if id else {"payments": found, "next_cursor": page.next_cursor})
         elif found:
             _list(found, circle)
@@ -150,7 +154,9 @@ def _parts(
         return [_part(text) for text in from_], typed_address(to)
     if source and target and amount and not from_ and to is None:
         return [(typed_address(source), typed_amount(amount))], typed_address(target)
-    raise CommandError(say("Say SOURCE TARGET AMOUNT, or --from ACCOUNT=AMOUNT (once or more) and --to ACCOUNT."))
+    raise CommandError(
+        say("Say SOURCE TARGET AMOUNT, or --from ACCOUNT=AMOUNT (once or more) and --to ACCOUNT.")
+    )
 
 
 def _part(text: str) -> Part:
@@ -169,10 +175,9 @@ async def _pay(
     reference: str | None,
     yes: bool,
     key: str | None,
+    as_json: bool,
 ) -> None:
-    coordinator = (
-        await circle.named(bank) if bank else circle.near([account for account, _ in parts])
-    )
+    coordinator = await circle.named(bank) if bank else circle.near([account for account, _ in parts])
     async with circle.client(coordinator) as client:
         await _confirm(circle, client, coordinator, parts, target, yes)
         tokens = await _mandates(circle, client, coordinator, parts, key)
@@ -180,9 +185,22 @@ async def _pay(
             Order(source=account, target=target, amount=amount, mandate=tokens.get(account))
             for account, amount in parts
         ]
-        paid = await client.pay(orders, description=description, reference=reference, key=key)
+        try:
+            paid = await client.pay(orders, description=description, reference=reference, key=key)
+        except ProblemError as problem:
+            if "payment" not in problem.payload or as_json:
+                raise
+            _tell_refusal(circle, str(problem.payload.get("bank")), problem.code, problem.detail)
+            raise typer.Exit(1) from problem
         paid = await _decided(client, paid)
-    _tell(circle, paid)
+    if as_json:
+        show_json(paid)
+    else:
+        _tell(circle, paid)
+    if paid.status is Status.REFUSED:
+        raise typer.Exit(1)
+    if paid.status is Status.PENDING:
+        raise typer.Exit(2)
 
 
 async def _confirm(
@@ -196,7 +214,9 @@ async def _confirm(
     err.print(Text(spell(sum(amount for _, amount in parts), currency), style="bold"), say("to"), end=" ")
     err.print(Text(found.name, style="bold"), f"({circle.name_of(found.bank)}, {found.address})")
     for account, amount in parts:
-        err.print(f"  {spell(amount, currency):>16}  {say('from')} {account} ({circle.name_of(bank_of(account))})")
+        err.print(
+            f"  {spell(amount, currency):>16}  {say('from')} {account} ({circle.name_of(bank_of(account))})"
+        )
     err.print(say("Paid through {bank}.", bank=coordinator.name), style="dim")
     if not typer.confirm(say("Pay?"), err=True):
         raise typer.Exit(1)
@@ -242,29 +262,34 @@ async def _decided(client: BankClient, paid: Payment) -> Payment:
 
 
 def _tell(circle: Circle, paid: Payment) -> None:
-    if wants_json():
-        show_json(paid)
-    elif paid.status is Status.SETTLED:
-        out.print(Text("✓", style="green"), say("Paid: {amount}.", amount=spell(paid.amount, circle.currency())))
+    if paid.status is Status.SETTLED:
+        out.print(
+            Text("✓", style="green"), say("Paid: {amount}.", amount=spell(paid.amount, circle.currency()))
+        )
         out.print(paid.id, style="dim")
     elif paid.status is Status.AWAITING_APPROVAL:
         out.print(say("Another holder of the account must approve: {id}", id=paid.id))
     elif paid.refusal is not None:
-        bank = circle.name_of(paid.refusal.bank)
-        sentence = reason(paid.refusal.code, paid.refusal.detail)
-        err.print(Text("✗", style="red"), say("Refused by {bank}: {reason}", bank=bank, reason=sentence))
+        _tell_refusal(circle, paid.refusal.bank, paid.refusal.code, paid.refusal.detail)
     else:
         err.print(say("Not decided yet. It will be: ciranda payments {id}", id=paid.id))
-    if paid.status is Status.REFUSED:
-        raise typer.Exit(1)
-    if paid.status is Status.PENDING:
-        raise typer.Exit(2)
+
+
+def _tell_refusal(circle: Circle, bank: str, code: str, detail: str) -> None:
+    sentence = say("Refused by {bank}: {reason}", bank=circle.name_of(bank), reason=reason(code, detail))
+    err.print(Text("✗", style="red"), sentence)
 
 
 def _list(payments: list[Payment], circle: Circle) -> None:
     amount = say("amount")
     shown = table(
-        say("when"), say("id"), amount, say("status"), say("bank"), say("description"), right=(amount, say("id"))
+        say("when"),
+        say("id"),
+        amount,
+        say("status"),
+        say("bank"),
+        say("description"),
+        right=(amount, say("id")),
     )
     for payment in payments:
         shown.add_row(

@@ -35,13 +35,13 @@ err = _console(stderr=True)
 _as_json: ContextVar[bool] = ContextVar("as_json", default=False)
 
 
-def _remember(as_json: bool) -> bool:
+def choose_json(as_json: bool) -> bool:
     _as_json.set(as_json)
     return as_json
 
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Answer in JSON, for a script.", callback=_remember, is_eager=True)
+    bool, typer.Option("--json", help="Answer in JSON, for a script.", callback=choose_json, is_eager=True)
 ]
 
 

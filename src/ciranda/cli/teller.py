@@ -8,7 +8,7 @@ import typer
 
 from ciranda.cli.amount import parse_amount
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
-from ciranda.cli.screen import CommandError, JsonOption, out, show_json, wants_json
+from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.speech import LangOption, say
 from ciranda.client import BankClient
 from ciranda.money import spell
@@ -30,7 +30,9 @@ DescriptionOption = Annotated[
 KeyOption = Annotated[
     str | None,
     typer.Option(
-        "--key", help="An idempotency key: the same command with the same key has one effect.", show_default=False
+        "--key",
+        help="An idempotency key: the same command with the same key has one effect.",
+        show_default=False,
     ),
 ]
 
@@ -44,7 +46,7 @@ def deposit(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Put cash into an account, as the bank's operator.
 
@@ -52,7 +54,7 @@ def deposit(
     """
 
     asyncio.run(
-        _at_the_teller("deposit", account, amount, description, operator_token_file, key, bank, consortium)
+        _at_the_teller("deposit", account, amount, description, operator_token_file, key, bank, consortium, as_json)
     )
 
 
@@ -65,7 +67,7 @@ def withdraw(
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
-    lang: LangOption = None,
+    _lang: LangOption = None,
 ) -> None:
     """Pay cash out of an account, as the bank's operator.
 
@@ -73,7 +75,7 @@ def withdraw(
     """
 
     asyncio.run(
-        _at_the_teller("withdraw", account, amount, description, operator_token_file, key, bank, consortium)
+        _at_the_teller("withdraw", account, amount, description, operator_token_file, key, bank, consortium, as_json)
     )
 
 
@@ -94,6 +96,7 @@ async def _at_the_teller(
     key: str | None,
     bank: str | None,
     consortium: Path | None,
+    as_json: bool,
 ) -> None:
     circle = Circle(consortium)
     address, centavos = typed_address(account), typed_amount(amount)
@@ -102,12 +105,14 @@ async def _at_the_teller(
     async with BankClient(chosen.url, token) as client:
         done = client.deposit if what == "deposit" else client.withdraw
         paid = await done(address, centavos, description=description, key=key)
-    if wants_json():
+    if as_json:
         show_json(paid)
     else:
         sum = spell(paid.amount, circle.currency())
         out.print(
-            say("Deposited: {amount}.", amount=sum) if what == "deposit" else say("Paid out: {amount}.", amount=sum)
+            say("Deposited: {amount}.", amount=sum)
+            if what == "deposit"
+            else say("Paid out: {amount}.", amount=sum)
         )
 
 
@@ -115,6 +120,8 @@ def _token_file(circle: Circle, bank: Bank) -> Path:
     folder = circle.operator_folder(bank)
     if folder is None:
         raise CommandError(
-            say("This is the operator's: give --operator-token-file, or --consortium with the bank's folder in it.")
+            say(
+                "This is the operator's: give --operator-token-file, or --consortium with the bank's folder in it."
+            )
         )
     return folder / OPERATOR_TOKEN

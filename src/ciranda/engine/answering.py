@@ -8,7 +8,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from ciranda.agreement.header import Header, concerns, digest, leaf
+from ciranda.agreement.header import Header, concerns, digest, leaf, witness_count
 from ciranda.agreement.message import (
     Answer,
     Ask,
@@ -23,6 +23,7 @@ from ciranda.agreement.message import (
 )
 from ciranda.agreement.participant import Event, Say, State, follow
 from ciranda.agreement.witness import Register, asked, proposed
+from ciranda.engine.concluding import register_of, with_register
 from ciranda.engine.input import GRACE_MS, Heard
 from ciranda.engine.mandate import id_of
 from ciranda.engine.placing import booked, count_mandates, place
@@ -66,6 +67,7 @@ def _prepare(view: View, sender: Ispb, prepare: Prepare, now: Instant) -> Step:
         return _say(Vote(id=header.id, refusal=None if say is Say.YES else record.refusal))
 
     _check_parts(view, prepare)
+    _check_witnesses(view, prepare)
     clauses, codes = _permissions(view, prepare, now)
     book = Book(view.accounts.get)
     if not codes:
@@ -120,7 +122,7 @@ def _propose(view: View, sender: Ispb, propose: Propose, now: Instant) -> Step:
     record = _witnessed(view, sender, header, now)
     if propose.ballot.bank != sender or (propose.ballot.round == 0 and sender != coordinator_of(header.id)):
         raise Violation("the ballot is not the sender's")
-    register, said = proposed(_register(record), header.id, propose.ballot, propose.decision)
+    register, said = proposed(register_of(record), header.id, propose.ballot, propose.decision)
     return _registered(record, register, said)
 
 
@@ -133,7 +135,7 @@ def _ask(view: View, sender: Ispb, ask: Ask, now: Instant) -> Step:
     record = _witnessed(view, sender, header, now)
     if ask.ballot is None or ask.ballot.bank != sender or ask.ballot.round == 0:
         raise Violation("the ballot is not the sender's")
-    register, said = asked(_register(record), header.id, ask.ballot)
+    register, said = asked(register_of(record), header.id, ask.ballot)
     return _registered(record, register, said)
 
 
@@ -165,12 +167,9 @@ def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
     if record is None or record.state is State.UNKNOWN:
         if coordinator_of(tell.id) == view.bank.ispb:
             raise Violation("we do not know this payment, and its id says that it is ours")
-        if (
-            record is not None
-            and record.header is not None
-            and view.bank.ispb not in record.header.participants
-        ):
-            return _say(done, Writes(records={tell.id: _closed_register(record, tell, now)}))
+        header = tell.header if record is None or record.header is None else record.header
+        if header is not None and view.bank.ispb not in header.participants:
+            return _tell_witness(view, sender, tell, header, now)
         state, _, _ = follow(State.UNKNOWN, Event.COMMIT if tell.decision is Decision.COMMIT else Event.ABORT)
         fresh = record or _fresh(tell.id, tell.digest, now)
         refusal = tell.refusal or Refusal(code=Code.ABORTED, bank=sender)
@@ -184,18 +183,15 @@ def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
     return _say(done, writes)
 
 
-def _closed_register(record: Record, tell: Tell, now: Instant) -> Record:
+def _tell_witness(view: View, sender: Ispb, tell: Tell, header: Header, now: Instant) -> Step:
     """A witness that is no participant keeps id, digest and decision for ever; it has no bookings (PROTOCOL 4.6)."""
-    committed = tell.decision is Decision.COMMIT
-    return replace(
-        record,
-        state=State.COMMITTED if committed else State.ABORTED,
-        decided_at=now,
-        refusal=None
-        if committed
-        else tell.refusal or Refusal(code=Code.ABORTED, bank=coordinator_of(tell.id)),
-        due=None,
-    )
+    if header.id != tell.id or digest(header) != tell.digest:
+        raise Violation("the header is not the payment's")
+    record = _witnessed(view, sender, header, now)
+    state = State.COMMITTED if tell.decision is Decision.COMMIT else State.ABORTED
+    refusal = tell.refusal or Refusal(code=Code.ABORTED, bank=coordinator_of(tell.id))
+    told = replace(record, state=state, decided_at=now, refusal=refusal if state is State.ABORTED else None)
+    return _say(Done(id=tell.id), Writes(records={tell.id: told}))
 
 
 def _witnessed(view: View, sender: Ispb, header: Header, now: Instant) -> Record:
@@ -208,21 +204,12 @@ def _witnessed(view: View, sender: Ispb, header: Header, now: Instant) -> Record
     if record is None:
         if coordinator_of(header.id) == view.bank.ispb:
             raise Violation("we do not know this payment, and its id says that it is ours")
-        return _fresh(header.id, digest(header), now)
-    return record
-
-
-def _register(record: Record) -> Register:
-    decision = None
-    if record.state.decided:
-        decision = Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT
-    return Register(
-        promised=record.promised, accepted=record.accepted, decision=decision, refusal=record.refusal
-    )
+        record = _fresh(header.id, digest(header), now)
+    return replace(record, header=header)
 
 
 def _registered(record: Record, register: Register, said: Answer) -> Step:
-    changed = replace(record, promised=register.promised, accepted=register.accepted)
+    changed = with_register(record, register)
     return _say(said, Writes(records={record.id: changed} if changed != record else {}))
 
 
@@ -280,6 +267,14 @@ def _check_parts(view: View, prepare: Prepare) -> None:
             raise Violation("a transfer is between banks that it may not be between")
         if part.transfer.amount <= 0 or part.transfer.source == part.transfer.target:
             raise Violation("a transfer that the coordinator should have refused")
+
+
+def _check_witnesses(view: View, prepare: Prepare) -> None:
+    """Our customers' money is not to wait for one bank alone (PROTOCOL 3.7)."""
+    if any(bank_of(part.transfer.source) == view.bank.ispb for part in prepare.parts):
+        roster = view.bank.roster
+        if len(prepare.header.witnesses) < witness_count(roster.witnesses, len(roster.members)):
+            raise Violation("fewer witnesses than a debit demands")
 
 
 def _say(said: Answer, writes: Writes | None = None) -> Step:

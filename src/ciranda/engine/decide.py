@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ciranda.agreement.message import Violated, payment_of
 from ciranda.engine.answering import answer
+from ciranda.engine.concluding import accept, take_ballot
 from ciranda.engine.counter import (
     change_account,
     give_mandate,
@@ -19,6 +20,7 @@ from ciranda.engine.counter import (
     revoke_mandate,
 )
 from ciranda.engine.input import (
+    Accept,
     Begin,
     ChangeAccount,
     Decide,
@@ -31,6 +33,7 @@ from ciranda.engine.input import (
     Postpone,
     RemoveLink,
     RevokeMandate,
+    TakeBallot,
     Told,
 )
 from ciranda.engine.needs import claim_of
@@ -52,6 +55,10 @@ def decide(view: View, input: Input, now: Instant) -> Step:
             return _heard(view, input, now)
         case Decide() | Learn():
             return _decided(view, input, now)
+        case TakeBallot():
+            return take_ballot(view, input)
+        case Accept():
+            return accept(view, input, now)
         case Told():
             return _told(view, input)
         case Postpone():

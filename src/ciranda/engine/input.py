@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import AgreementQuestion, Decision
 from ciranda.engine.key import Claim
 from ciranda.engine.link import Link
@@ -37,15 +38,36 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     deadline: Instant
     unreachable: frozenset[Ispb]
-    """Peers known to be down (PROTOCOL 5.8)."""
+    """Members known to be down (PROTOCOL 1.3 and 5.8)."""
 
 
 class Decide(msgspec.Struct, frozen=True, kw_only=True):
-    """The coordinator's own attempt has come to its end, or recovery gives it up. What is decided stands."""
+    """The coordinator decides alone: abort, or as the only witness either. What is decided stands."""
 
     id: EndToEndId
     decision: Decision
     refusal: Refusal | None
+
+
+class TakeBallot(msgspec.Struct, frozen=True, kw_only=True):
+    """Recovery needs a ballot that was never used (PROTOCOL 4.1). A witness promises it to itself at once."""
+
+    id: EndToEndId
+    nonce: int
+    seen: Ballot | None
+    """The highest ballot that another bank has shown for this payment."""
+
+
+class Accept(msgspec.Struct, frozen=True, kw_only=True):
+    """This bank's own proposal, after `others` other witnesses accepted it under `ballot`.
+
+    If this bank is a witness it accepts too, and if that makes a majority the decision is applied, in one write.
+    """
+
+    id: EndToEndId
+    ballot: Ballot
+    decision: Decision
+    others: int
 
 
 class Learn(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +137,8 @@ class RemoveLink(msgspec.Struct, frozen=True, kw_only=True):
 Input = (
     Begin
     | Decide
+    | TakeBallot
+    | Accept
     | Learn
     | Told
     | Postpone

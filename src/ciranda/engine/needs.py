@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ciranda.agreement.message import Prepare, payment_of
 from ciranda.engine.input import (
+    Accept,
     Begin,
     ChangeAccount,
     Decide,
@@ -20,6 +21,7 @@ from ciranda.engine.input import (
     Postpone,
     RemoveLink,
     RevokeMandate,
+    TakeBallot,
     Told,
 )
 from ciranda.engine.key import Claim, Key, used
@@ -82,7 +84,7 @@ def records(inputs: Sequence[Input], view: View) -> set[EndToEndId]:
     ids: set[EndToEndId] = set()
     for input in inputs:
         match input:
-            case Decide() | Learn() | Told() | Postpone():
+            case Decide() | TakeBallot() | Accept() | Learn() | Told() | Postpone():
                 ids.add(input.id)
             case Begin():
                 made = _made(input.claim, view)

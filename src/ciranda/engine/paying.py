@@ -129,7 +129,15 @@ def _prepared(
         id=order.id,
         deadline=order.deadline,
         participants=tuple(sorted(banks)),
-        witnesses=choose_witnesses(own_bank, {bank_of(transfer.source) for transfer in order.transfers}),
+        witnesses=choose_witnesses(
+            order.id,
+            own_bank,
+            {bank_of(transfer.source) for transfer in order.transfers},
+            banks,
+            view.bank.roster.members,
+            order.unreachable,
+            view.bank.roster.witnesses,
+        ),
         roster_version=view.bank.roster.version,
         leaves=tuple(leaf(part) for part in parts_of(order)),
     )

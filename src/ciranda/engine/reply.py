@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Answer
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
@@ -41,6 +42,13 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None
 
 
+class BallotTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """A fresh ballot, and the record with what this bank, if it is a witness, had accepted before."""
+
+    ballot: Ballot
+    record: Record
+
+
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a peer's question."""
 
@@ -69,4 +77,6 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Reply = Denied | Paid | Known | Answered | AccountMade | MandateMade | LinkMade | Removed | Failed
+Reply = (
+    Denied | Paid | Known | BallotTaken | Answered | AccountMade | MandateMade | LinkMade | Removed | Failed
+)

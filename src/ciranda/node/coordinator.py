@@ -5,12 +5,13 @@ a crash ends it, and recovery finishes or undoes what it began.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import structlog
 from msgspec.structs import replace
 
+from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.coordinator import Attempt
 from ciranda.agreement.header import Part
 from ciranda.agreement.message import Busy, Decision, Done, Permission, Prepare, Tell, Vote
@@ -20,8 +21,10 @@ from ciranda.engine.input import GRACE_MS, Begin, Decide, Told
 from ciranda.engine.paying import parts_of
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied, Known, Paid
+from ciranda.engine.settling import others
 from ciranda.identity import EndToEndId, Ispb, bank_of
 from ciranda.node.batches import Batches, Overloaded
+from ciranda.node.register import RegisterClient
 from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store, Unavailable
 from ciranda.refusal import Code, Refusal
 
@@ -34,12 +37,20 @@ BUSY_WAIT_S = (0.01, 0.05)
 
 class Coordinator:
     def __init__(
-        self, bank: Bank, store: Store, batches: Batches, peers: Peers, clock: Clock, dice: Dice
+        self,
+        bank: Bank,
+        store: Store,
+        batches: Batches,
+        peers: Peers,
+        register: RegisterClient,
+        clock: Clock,
+        dice: Dice,
     ) -> None:
         self._bank = bank
         self._store = store
         self._batches = batches
         self._peers = peers
+        self._register = register
         self._clock = clock
         self._dice = dice
         self._attempts: dict[EndToEndId, asyncio.Task[Record]] = {}
@@ -64,7 +75,15 @@ class Coordinator:
 
     def tell(self, record: Record) -> None:
         """Tells the decision once to each bank that has not acknowledged it and is up; recovery tells the rest."""
-        for bank in record.untold:
+        if record.state.decided:
+            self._tell_all(record, record.untold)
+
+    def spread(self, record: Record) -> None:
+        """A bank that is not the coordinator, and found the decision, tells all others once (PROTOCOL 6.3)."""
+        self._tell_all(record, others(record, self._bank.ispb))
+
+    def _tell_all(self, record: Record, banks: Iterable[Ispb]) -> None:
+        for bank in banks:
             if self._peers.reachable(bank):
                 self._spawn(self._tell(record, bank))
 
@@ -120,9 +139,15 @@ class Coordinator:
 
     async def _attempt(self, begin: Begin, record: Record) -> Record:
         """Prepare all others, decide, tell."""
+        assert record.header is not None, "a payment that left this bank has a header"
         attempt = await self._gather_votes(begin, record)
         assert attempt.decision is not None, "votes end in a decision"
-        decided = await self._decide(record, attempt.decision, attempt.refusal)
+        if attempt.decision is Decision.COMMIT and len(record.header.witnesses) > 1:
+            # Round 0 is this attempt's alone, and this is the only decision that it ever proposes (PROTOCOL 5.3).
+            ballot = Ballot(0, self._bank.ispb, self._dice.bits(64))
+            decided = await self._register.propose(record, ballot, attempt.decision)
+        else:
+            decided = await self._decide(record, attempt.decision, attempt.refusal)
         self.tell(decided)
         return decided
 
@@ -209,7 +234,7 @@ class Coordinator:
 
     async def _tell(self, record: Record, bank: Ispb) -> None:
         try:
-            answer = await self._peers.ask(bank, telling(record), TELL_TIMEOUT_MS)
+            answer = await self._peers.ask(bank, telling(record, bank), TELL_TIMEOUT_MS)
         except PeerUnreachable:
             return
         if not isinstance(answer, Done):
@@ -227,9 +252,16 @@ class Coordinator:
         task.add_done_callback(self._tasks.discard)
 
 
-def telling(record: Record) -> Tell:
-    """What is told of a decided payment."""
+def telling(record: Record, bank: Ispb) -> Tell:
+    """What `bank` is told of a decided payment."""
+    header = record.header
     assert record.state.decided, "only what is decided is told"
+    assert header is not None, "only a payment that left its bank is told"
     assert record.digest is not None, "only a payment that left its bank is told"
-    decision = Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT
-    return Tell(id=record.id, digest=record.digest, decision=decision, refusal=record.refusal)
+    return Tell(
+        id=record.id,
+        digest=record.digest,
+        decision=Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT,
+        refusal=record.refusal,
+        header=None if bank in header.participants else header,
+    )

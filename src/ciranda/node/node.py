@@ -93,7 +93,6 @@ class Node:
 
     async def _begin(self, order: PaymentOrder) -> Begin:
         own, now = self.bank.ispb, self._clock.now()
-        members = self.bank.roster.members
         others = banks_of(order.transfers, own) - {own}
         return Begin(
             id=self._new_id(now),
@@ -108,10 +107,12 @@ class Node:
             description=order.description,
             reference=order.reference,
             deadline=later(now, self.bank.roster.deadline_ms),
-            unreachable=frozenset(
-                bank for bank in others if bank in members and not self.peers.reachable(bank)
-            ),
+            unreachable=self._down() if others else frozenset(),
         )
+
+    def _down(self) -> frozenset[Ispb]:
+        peers = self.bank.roster.peers_of(self.bank.ispb)
+        return frozenset(peer.ispb for peer in peers if not self.peers.reachable(peer.ispb))
 
     async def _tokens(self, order: PaymentOrder) -> tuple[str | None, ...]:
         """The tokens that the client gave, and those of its linked accounts."""

@@ -20,6 +20,7 @@ from ciranda.identity import EndToEndId, Ispb
 from ciranda.instant import later
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
+from ciranda.node.register import RegisterClient
 from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -39,6 +40,7 @@ class Recovery:
         batches: Batches,
         peers: Peers,
         coordinator: Coordinator,
+        register: RegisterClient,
         clock: Clock,
         dice: Dice,
     ) -> None:
@@ -47,6 +49,7 @@ class Recovery:
         self._batches = batches
         self._peers = peers
         self._coordinator = coordinator
+        self._register = register
         self._clock = clock
         self._dice = dice
         self._tries: dict[EndToEndId, int] = {}
@@ -114,38 +117,51 @@ class Recovery:
         try:
             if record.state.decided:
                 self._coordinator.tell(record)
-            elif self._coordinator.attempting(record.id):
-                return
-            elif record.coordinated_by(self._bank.ispb):
-                await self._give_up(record)
-            else:
-                await self._find_out(record)
+            elif not self._coordinator.attempting(record.id):
+                await self._find_decision(record)
         except Unavailable:
             # The database is away: the payment stays due.
             return
 
-    async def _give_up(self, record: Record) -> None:
-        """The attempt is dead, and this bank is the only witness: it decides abort (PROTOCOL 5.5)."""
-        reply = await self._batches.owe(Decide(id=record.id, decision=Decision.ABORT, refusal=None))
-        if isinstance(reply, Known) and reply.record is not None:
-            self._coordinator.tell(reply.record)
+    async def _find_decision(self, record: Record) -> None:
+        assert record.header is not None, "what is undecided has left its bank, and has a header"
+        ours = record.coordinated_by(self._bank.ispb)
+        if len(record.header.witnesses) > 1:
+            found = await self._register.recover(record)
+            if not found.state.decided:
+                await self._ask_participants(record)
+                return
+            self._register.forget(record.id)
+        elif ours:
+            # The attempt is dead, and this bank is the only witness: it decides abort (PROTOCOL 5.5).
+            reply = await self._batches.owe(Decide(id=record.id, decision=Decision.ABORT, refusal=None))
+            assert isinstance(reply, Known), f"a decision was answered with {reply}"
+            found = reply.record or record
+        else:
+            await self._ask_participants(record)
+            return
+        if ours:
+            self._coordinator.tell(found)
+        else:
+            self._coordinator.spread(found)
 
-    async def _find_out(self, record: Record) -> None:
-        """Asks the witnesses, and where they cannot be reached the other participants too (PROTOCOL 6.6)."""
+    async def _ask_participants(self, record: Record) -> None:
+        """Asks the only witness, or where a majority cannot be reached any bank of the payment: of these answers
+        only a decision counts (PROTOCOL 6.6)."""
         header = record.header
         assert header is not None, "what was prepared for another bank has a header"
-        question = Ask(header=header, ballot=None)
-        asked: set[Ispb] = {self._bank.ispb}
-        for bank in (*header.witnesses, *header.participants):
-            if bank in asked or not self._peers.reachable(bank):
+        witnesses = header.witnesses if len(header.witnesses) == 1 else ()
+        banks = [*witnesses, *(bank for bank in header.participants if bank not in header.witnesses)]
+        for bank in banks:
+            if bank == self._bank.ispb or not self._peers.reachable(bank):
                 continue
-            asked.add(bank)
             try:
-                answer = await self._peers.ask(bank, question, ASK_TIMEOUT_MS)
+                answer = await self._peers.ask(bank, Ask(header=header, ballot=None), ASK_TIMEOUT_MS)
             except PeerUnreachable:
                 continue
             if isinstance(answer, Decided):
-                await self._batches.owe(Learn(id=record.id, decision=answer.decision, refusal=answer.refusal))
+                learned = Learn(id=record.id, decision=answer.decision, refusal=answer.refusal)
+                await self._batches.owe(learned)
                 return
             if isinstance(answer, Violated):
                 log.warning("peer_reports_violation", peer=bank, payment=record.id, reason=answer.reason)

@@ -1,0 +1,320 @@
+"""The one place where parts are chosen and wired: from a bank's settings to a running node.
+
+A bank is one process, or, on PostgreSQL, a parent that only binds the sockets and watches over its workers. Workers
+share the listening sockets, and end with their parent however it ends: each holds the reading end of a pipe that only
+the parent can write to, and the kernel closes it even when the parent is killed.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec.structs import replace
+
+from ciranda.api.app import make_app
+from ciranda.api.peer_messages import PeerListener
+from ciranda.engine.bank import Bank
+from ciranda.instant import Instant
+from ciranda.node.answers import Answers
+from ciranda.node.batches import Batches
+from ciranda.node.coordinator import Coordinator
+from ciranda.node.heights import HeightKeeper
+from ciranda.node.linking import Linking
+from ciranda.node.node import Node
+from ciranda.node.people import People
+from ciranda.node.recovery import Recovery
+from ciranda.node.register import RegisterClient
+from ciranda.peers.http import HttpPeers
+from ciranda.settings import BankSettings, load
+from ciranda.storage import check_schema, make_store
+from ciranda.storage.opening import is_sqlite
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+DRAIN_S = 10
+STOP_WORKERS_S = 3 * DRAIN_S
+WATCH_S = 0.2
+BACKLOG = 2048
+
+
+class CannotServe(Exception):
+    """The bank cannot be served as it is set up; the text says why, and what helps."""
+
+
+class WallClock:
+    """The port Clock."""
+
+    def now(self) -> Instant:
+        return Instant(time.time_ns() // 1_000_000)
+
+    def steady_ms(self) -> int:
+        return time.monotonic_ns() // 1_000_000
+
+
+class SystemDice:
+    """The port Dice, from the operating system's randomness where it must not be guessed."""
+
+    def token(self) -> str:
+        return secrets.token_urlsafe(32)
+
+    def bits(self, count: int) -> int:
+        return secrets.randbits(count)
+
+    def between(self, low: float, high: float) -> float:
+        return random.uniform(low, high)
+
+
+def serve(bank_toml: Path, workers: int) -> None:
+    """Runs the bank in the foreground until SIGTERM or SIGINT, and drains it. Raises CannotServe and what the
+    settings and the storage raise."""
+    settings = load(bank_toml)
+    if workers > 1 and is_sqlite(settings.database):
+        raise CannotServe("more than one worker needs PostgreSQL: an SQLite file has one writer")
+    check_schema(settings.database)
+    sockets = _bind(settings)
+    if workers > 1:
+        _watch_over(bank_toml, workers, sockets)
+    else:
+        _run(settings, sockets)
+
+
+def _bind(settings: BankSettings) -> list[socket.socket]:
+    """The public listener's socket and the peers' one."""
+    sockets = []
+    for host, port in (
+        (settings.public_host, settings.public_port),
+        (settings.peer_host, settings.peer_port),
+    ):
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise CannotServe(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        listener.listen(BACKLOG)
+        sockets.append(listener)
+    return sockets
+
+
+# Several workers.
+
+
+def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> None:
+    """Starts the workers, starts again those that die, and ends them at SIGTERM."""
+    alive, life = os.pipe()
+    handles = [alive, *(listener.fileno() for listener in sockets)]
+    command = [sys.executable, "-m", "ciranda.assembly", str(bank_toml), *map(str, handles)]
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: object) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    children: list[subprocess.Popen[bytes]] = []
+    while not stopping.is_set():
+        dead = [child for child in children if child.poll() is not None]
+        if any(child.returncode == PUT_BACK for child in dead):
+            break
+        for child in dead:
+            log.warning("worker_died", status=child.returncode)
+            children.remove(child)
+        while len(children) < workers:
+            children.append(subprocess.Popen(command, pass_fds=handles))  # noqa: S603
+        stopping.wait(WATCH_S)
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(STOP_WORKERS_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    os.close(life)
+
+
+def _work(bank_toml: str, alive: int, sockets: list[socket.socket]) -> None:
+    """One of several workers."""
+    _run(load(Path(bank_toml)), sockets, alive)
+
+
+# One process.
+
+PUT_BACK = 3
+"""Exit status of a bank that noticed that its database was put back to an earlier moment."""
+
+
+def _run(settings: BankSettings, sockets: list[socket.socket], alive: int | None = None) -> None:
+    _configure_log(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status = runner.run(_live(settings, sockets, alive))
+    if status:
+        sys.exit(status)
+
+
+async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int | None) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    status = 0
+
+    def put_back(why: str) -> None:
+        nonlocal status
+        status = PUT_BACK
+        log.critical("put_back", why=why)
+        stop.set()
+
+    bank = _bank(settings)
+    clock, dice = WallClock(), SystemDice()
+    store = make_store(settings.database, bank, clock, dice)
+    await store.open()
+    heights = HeightKeeper(store, put_back)
+    peers = HttpPeers(
+        settings.ispb,
+        settings.roster,
+        settings.signing_key,
+        heights,
+        dice,
+        _seconds,
+        request_timeout_ms=settings.roster.deadline_ms // 2,
+    )
+    batches = Batches(store, store.lanes)
+    register = RegisterClient(bank, batches, peers, clock, dice)
+    coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
+    recovery = Recovery(bank, store, batches, peers, coordinator, register, clock, dice)
+    answers = Answers(bank, store, batches, clock)
+    node = Node(
+        bank=bank,
+        store=store,
+        peers=peers,
+        batches=batches,
+        coordinator=coordinator,
+        recovery=recovery,
+        answers=answers,
+        linking=Linking(bank, store, batches, peers, answers, clock, dice, _derive(settings.secret, "links")),
+        people=People(store, clock, dice, settings.operator_token),
+        heights=heights,
+        clock=clock,
+        dice=dice,
+    )
+    peers.on_return.append(node.peer_returned)
+    await peers.start()
+    await node.start()
+    listener = PeerListener(
+        settings.ispb,
+        settings.roster,
+        settings.signing_key,
+        heights,
+        answers.respond,
+        peers.heard_from,
+        _seconds,
+    )
+    public, private = _server(make_app(node)), _server(listener)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    if alive is not None:
+        # The parent is gone, perhaps killed: nothing would stop this worker any more.
+        loop.add_reader(alive, os._exit, 1)
+    gc.collect()
+    gc.freeze()
+    # The public door closes first: the other banks' answers are needed to finish what is under way.
+    serving = [
+        asyncio.create_task(public.serve([sockets[0]])),
+        asyncio.create_task(private.serve([sockets[1]])),
+    ]
+    stopped = asyncio.create_task(stop.wait())
+    log.info("serving", bank=settings.ispb, public=settings.public_port, peers=settings.peer_port)
+    await asyncio.wait([stopped, *serving], return_when=asyncio.FIRST_COMPLETED)
+    public.should_exit = True
+    await serving[0]
+    await node.drain(DRAIN_S)
+    private.should_exit = True
+    await serving[1]
+    await peers.close()
+    store.close()
+    stopped.cancel()
+    log.info("stopped", bank=settings.ispb)
+    return status
+
+
+class _Server(uvicorn.Server):
+    """Two of these share one loop, so signals are taken by `_live` for both."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: Any) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+
+
+def _bank(settings: BankSettings) -> Bank:
+    """The bank with its own figures for what each peer may owe it."""
+    members = {
+        ispb: replace(member, credit_limit=settings.credit_limits.get(ispb, member.credit_limit))
+        for ispb, member in settings.roster.members.items()
+    }
+    return Bank(
+        ispb=settings.ispb,
+        roster=replace(settings.roster, members=members),
+        mandate_secret=_derive(settings.secret, "mandates"),
+    )
+
+
+def _derive(secret: bytes, purpose: str) -> bytes:
+    """A key for one purpose: none of them tells anything of the others."""
+    return HKDF(SHA256(), 32, salt=None, info=f"ciranda {purpose}".encode()).derive(secret)
+
+
+def _seconds() -> int:
+    return int(time.time())
+
+
+def _configure_log(settings: BankSettings) -> None:
+    """One JSON object a line, on standard error. No line for each payment: metrics count those."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    structlog.contextvars.bind_contextvars(bank=settings.ispb)
+
+
+if __name__ == "__main__":
+    _work(sys.argv[1], int(sys.argv[2]), [socket.socket(fileno=int(handle)) for handle in sys.argv[3:]])

@@ -1,0 +1,202 @@
+"""`ciranda init`: a local consortium of banks named after the trees of Brazil; `ciranda migrate`: a newer schema.
+
+All or nothing: what a failed init has made, it removes again, and it never writes over what is there.
+"""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from ciranda import settings
+from ciranda.cli.screen import CommandError, out, table
+from ciranda.identity import Ispb
+from ciranda.roster import Member, Roster
+from ciranda.settings import BANK, CONSORTIUM, CREDIT_LIMIT, DATABASE, DEADLINE_MS, WITNESSES
+
+
+class Tree(NamedTuple):
+    name: str
+    slug: str
+
+
+TREES = (
+    Tree("Ipê", "ipe"),
+    Tree("Jatobá", "jatoba"),
+    Tree("Sumaúma", "sumauma"),
+    Tree("Buriti", "buriti"),
+    Tree("Umbu", "umbu"),
+    Tree("Caju", "caju"),
+    Tree("Pequi", "pequi"),
+    Tree("Aroeira", "aroeira"),
+    Tree("Jequitibá", "jequitiba"),
+    Tree("Araucária", "araucaria"),
+    Tree("Açaí", "acai"),
+    Tree("Bacuri", "bacuri"),
+    Tree("Cupuaçu", "cupuacu"),
+    Tree("Embaúba", "embauba"),
+    Tree("Guapuruvu", "guapuruvu"),
+    Tree("Imbuia", "imbuia"),
+    Tree("Jenipapo", "jenipapo"),
+    Tree("Paineira", "paineira"),
+    Tree("Pitanga", "pitanga"),
+    Tree("Sapucaia", "sapucaia"),
+)
+
+BANKS = 4
+BASE_PORT = 8100
+PEER_OFFSET = 100
+_FIRST_ISPB = 10000001
+
+
+def init(
+    dir: Annotated[Path, typer.Argument(help="The folder to make the consortium in.", metavar="DIR")],
+    banks: Annotated[int, typer.Option("--banks", help="How many banks.", min=1, max=len(TREES))] = BANKS,
+    base_port: Annotated[
+        int,
+        typer.Option(
+            "--base-port",
+            help="Bank i listens on this + i for the public, and on this + 100 + i for its peers.",
+            min=1,
+            max=65535 - PEER_OFFSET - len(TREES),
+        ),
+    ] = BASE_PORT,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            metavar="URL-TEMPLATE",
+            help="Where each bank keeps its book; {slug} becomes the bank's. The databases exist and are empty. "
+            "Default: an SQLite file in the bank's folder.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make a consortium of banks on this machine: folders, keys, empty books.
+
+    Example: ciranda init ./consortium --banks 4
+
+    Example: ciranda init ./consortium --database 'postgresql://ciranda@localhost:5432/{slug}'
+    """
+    roster = found(dir, banks=banks, base_port=base_port, database=database)
+    shown = table("bank", "ISPB", "public", "peers", "folder")
+    for member in roster.members.values():
+        shown.add_row(member.name, member.ispb, member.public_url, member.peer_url, str(dir / member.slug))
+    out.print(shown)
+    out.print(f"\nStart all of them: ciranda up {dir}")
+    out.print(f"Or one:            ciranda serve {dir / TREES[0].slug / BANK}")
+
+
+def migrate(
+    bank_toml: Annotated[Path, typer.Argument(help="The bank's settings.", metavar="BANK_TOML")],
+) -> None:
+    """Bring a bank's database to the schema of this version. The bank must be stopped.
+
+    Example: ciranda migrate ./consortium/ipe/bank.toml
+    """
+    bank = settings.load(bank_toml)
+    _migrate(bank.database)
+    out.print(f"The schema of {bank.member.name} is up to date.")
+
+
+def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Roster:
+    """Makes the folder `dir` with its banks. Raises CommandError, and then nothing is left of it."""
+    if database is not None and banks > 1 and "{slug}" not in database:
+        raise CommandError("Two banks cannot share one database: the URL needs {slug} in it.")
+    if (dir / CONSORTIUM).exists():
+        raise CommandError(f"{dir} is a consortium already; nothing was changed.")
+    made: list[Path] = []
+    try:
+        _make(dir, made)
+        members = []
+        for number, tree in enumerate(TREES[:banks], 1):
+            folder = dir / tree.slug
+            _make(folder, made, must_be_new=True)
+            public_key = settings.write_keys(folder)
+            members.append(_member(number, tree, public_key, base_port))
+        roster = Roster(
+            name="Ciranda",
+            currency="BRL",
+            version=1,
+            witnesses=WITNESSES,
+            deadline_ms=DEADLINE_MS,
+            members={member.ispb: member for member in members},
+        )
+        _write(dir / CONSORTIUM, settings.consortium_toml(roster), made)
+        for member in members:
+            bank_toml = dir / member.slug / BANK
+            url = (database or f"sqlite:///{DATABASE}").replace("{slug}", member.slug)
+            settings.write_guarded(bank_toml, settings.bank_toml(member.ispb, url).encode())
+            bank = settings.load(bank_toml)
+            _claim(bank.database, made)
+            _migrate(bank.database)
+    except BaseException:
+        _unmake(made)
+        raise
+    return roster
+
+
+def _migrate(database: str) -> None:
+    # The databases are heavy to import, and other commands do without them.
+    from ciranda import storage
+    from ciranda.ports import Unavailable
+
+    try:
+        storage.migrate(database)
+    except (Unavailable, storage.SchemaMismatch) as error:
+        raise CommandError(f"{database}: {error}.") from error
+
+
+def _member(number: int, tree: Tree, public_key: bytes, base_port: int) -> Member:
+    return Member(
+        ispb=Ispb(str(_FIRST_ISPB + number - 1)),
+        name=tree.name,
+        slug=tree.slug,
+        public_url=f"http://127.0.0.1:{base_port + number}",
+        peer_url=f"http://127.0.0.1:{base_port + PEER_OFFSET + number}",
+        public_key=public_key,
+        credit_limit=CREDIT_LIMIT,
+    )
+
+
+def _make(folder: Path, made: list[Path], *, must_be_new: bool = False) -> None:
+    """Makes a folder and those above it; a bank's own is for its owner alone, for its customers' sake."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    if must_be_new and folder not in missing:
+        raise CommandError(f"{folder} is there already; nothing was changed.")
+    for path in reversed(missing):
+        try:
+            path.mkdir(mode=0o700 if must_be_new else 0o777)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be made: {error.strerror}.") from error
+        made.append(path)
+
+
+def _write(path: Path, text: str, made: list[Path]) -> None:
+    try:
+        with path.open("x") as file:
+            made.append(path)
+            file.write(text)
+    except FileExistsError as error:
+        raise CommandError(f"{path} is there already; nothing was changed.") from error
+
+
+def _claim(database: str, made: list[Path]) -> None:
+    """An SQLite file outside of the bank's folder is ours only if it is new."""
+    if not settings.is_sqlite(database):
+        return
+    file = Path(database.partition(":///")[2].partition("?")[0])
+    if file.exists():
+        raise CommandError(f"{file} is there already; nothing was changed.")
+    made += [file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))]
+
+
+def _unmake(made: list[Path]) -> None:
+    for path in reversed(made):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)

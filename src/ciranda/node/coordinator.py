@@ -92,6 +92,13 @@ class Coordinator:
         while self._attempts or self._tasks:
             await asyncio.wait([*self._attempts.values(), *self._tasks])
 
+    async def abandon(self) -> None:
+        """Gives up every attempt and every telling, wherever they stand."""
+        tasks = [*self._attempts.values(), *self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _offer(self, begin: Begin) -> "asyncio.Future[Any]":
         if len(self._attempts) >= ATTEMPTS_MAX:
             raise Overloaded

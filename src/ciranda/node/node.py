@@ -215,9 +215,7 @@ class Node:
 
     async def drain(self, timeout_s: float) -> None:
         """Lets what is under way come to its end; what does not is recovered after the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stop_tasks()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._coordinator.drain()
@@ -226,6 +224,17 @@ class Node:
         except TimeoutError:
             log.warning("not_drained", waiting=self.batches.waiting)
         self.people.close()
+
+    async def abandon(self) -> None:
+        """Stops as a crash would: nothing is finished, nothing is told."""
+        await self._coordinator.abandon()
+        await self._stop_tasks()
+        self.people.close()
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def ready(self) -> bool:
         """Whether the database answers."""

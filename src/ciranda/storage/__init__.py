@@ -1,6 +1,7 @@
 """SQL behind one door: the bank's database, SQLite or PostgreSQL."""
 
 from ciranda.storage.migration import SchemaMismatch, check_schema, migrate
-from ciranda.storage.opening import DatabaseTaken, make_store
+from ciranda.storage.opening import make_store
+from ciranda.storage.sqlite import DatabaseTaken
 
 __all__ = ["DatabaseTaken", "SchemaMismatch", "check_schema", "make_store", "migrate"]

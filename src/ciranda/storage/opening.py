@@ -1,7 +1,5 @@
 """Opening a bank's database by its URL: `sqlite:///path/to/bank.db` or `postgresql://user@host:5432/name`."""
 
-import fcntl
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,10 +15,6 @@ from ciranda.storage.transaction import Database
 READERS = 4
 
 
-class DatabaseTaken(Exception):
-    """Another process serves this SQLite file."""
-
-
 def sqlalchemy_url(url: str) -> str:
     """The URL with the driver that we use named."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
@@ -34,9 +28,7 @@ def make_store(url: str, bank: Bank, clock: Clock, dice: Dice) -> SqlStore:
     """The store, not yet opened. Raises DatabaseTaken, Unavailable."""
     database: Database
     if is_sqlite(url):
-        path = make_url(url).database or ""
-        _take(path)
-        database = SqliteDatabase(path)
+        database = SqliteDatabase(make_url(url).database or "")
     else:
         # Only a bank that uses PostgreSQL needs its driver installed.
         from ciranda.storage.postgresql import PostgresqlDatabase
@@ -76,13 +68,3 @@ def _reader(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
-
-
-def _take(path: str) -> None:
-    """One process serves an SQLite file: a second one would not know what the first has in memory."""
-    file = os.open(path + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        raise DatabaseTaken(f"another process serves {path}") from error

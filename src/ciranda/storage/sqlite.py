@@ -4,6 +4,8 @@ WAL with `synchronous=FULL`: a commit is on the disk when it returns. There is o
 as it is; nothing is locked row by row.
 """
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +28,16 @@ PRAGMAS = (
 )
 
 
+class DatabaseTaken(Exception):
+    """Another process serves this file."""
+
+
 class SqliteDatabase:
     lanes = 1
 
     def __init__(self, path: str) -> None:
+        """Raises DatabaseTaken."""
+        self._lock = _take(path)
         self._connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -59,6 +67,18 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
+        os.close(self._lock)
+
+
+def _take(path: str) -> int:
+    """One process serves a file: a second one would not know what the first has in memory."""
+    lock = os.open(path + ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise DatabaseTaken(f"another process serves {path}") from error
+    return lock
 
 
 class SqliteTransaction:

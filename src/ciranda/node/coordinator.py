@@ -114,8 +114,14 @@ class Coordinator:
         if record.id == begin.id:
             attempt = asyncio.create_task(self._attempt(begin, record))
             self._attempts[record.id] = attempt
-            attempt.add_done_callback(lambda _: self._attempts.pop(record.id, None))
+            attempt.add_done_callback(lambda task: self._ended(record.id, task))
         return await self._outcome(record)
+
+    def _ended(self, id: EndToEndId, attempt: asyncio.Task[Record]) -> None:
+        self._attempts.pop(id, None)
+        if not attempt.cancelled() and (error := attempt.exception()) is not None:
+            # A mistake of ours: recovery will finish the payment or undo it.
+            log.error("attempt_failed", payment=id, error=repr(error))
 
     async def _outcome(self, record: Record) -> Record:
         """Waits for the decision until the deadline and grace, wherever the attempt runs."""

@@ -29,6 +29,7 @@ AT_ONCE = 500
 ASK_TIMEOUT_MS = 3_000
 FIRST_WAIT_MS = 500
 LONGEST_WAIT_MS = 10_000
+ALONE_WAIT_MS = 30_000
 ROUND_S = (0.3, 0.7)
 
 
@@ -107,11 +108,18 @@ class Recovery:
         for record in records:
             tries = self._tries[record.id] = self._tries.get(record.id, -1) + 1
             longest = min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** min(tries, 10))
+            if not self._somebody_is_up(record):
+                # Their return will bring us back at once; until then there is nobody to talk to.
+                longest = ALONE_WAIT_MS
             wait = ASK_TIMEOUT_MS + int(self._dice.between(longest / 2, longest))
             mine.append((record, Postpone(id=record.id, due=later(self._clock.now(), wait))))
         if mine:
             await asyncio.gather(*(self._batches.owe(postpone) for _, postpone in mine))
             await asyncio.gather(*(self._recover(record) for record, _ in mine))
+
+    def _somebody_is_up(self, record: Record) -> bool:
+        banks = record.untold or others(record, self._bank.ispb)
+        return any(self._peers.reachable(bank) for bank in banks)
 
     async def _recover(self, record: Record) -> None:
         try:

@@ -151,12 +151,12 @@ def unfinished(connection: Connection, limit: int, after: EndToEndId | None) -> 
     return _records(connection, query)
 
 
-def due(connection: Connection, now: Instant, limit: int) -> list[Record]:
-    # No time is ever set further ahead than a minute: what is, was set before the clock was put back.
+def due(connection: Connection, now: Instant, horizon: Instant, limit: int) -> list[Record]:
+    # Nothing is ever set as far ahead as the horizon: what is, was set before the clock was put back.
     at = schema.payments.c.due
     query = (
         select(schema.payments)
-        .where(at.is_not(None), or_(at <= now, at > now + 60_000))
+        .where(at.is_not(None), or_(at <= now, at > horizon))
         .order_by(at)
         .limit(limit)
     )

@@ -23,7 +23,7 @@ from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Failed, Reply
 from ciranda.identity import AccountId, Document, EndToEndId, Ispb
-from ciranda.instant import Instant
+from ciranda.instant import Instant, later
 from ciranda.ledger.account import Account, clearing_account, vault
 from ciranda.ledger.trial_balance import TrialBalance
 from ciranda.ports import (
@@ -46,6 +46,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
+HORIZON_MS = 60_000
+"""Beyond a deadline, no payment is ever left alone for longer than this."""
 
 T = TypeVar("T")
 
@@ -219,7 +221,8 @@ class SqlStore:
         return await self._look(lambda connection: look.unfinished(connection, limit, after))
 
     async def due(self, now: Instant, limit: int) -> list[Record]:
-        return await self._look(lambda connection: look.due(connection, now, limit))
+        horizon = later(now, self._bank.roster.deadline_ms + HORIZON_MS)
+        return await self._look(lambda connection: look.due(connection, now, horizon, limit))
 
     async def mandates_of(self, giver: Document) -> list[Mandate]:
         return await self._look(lambda connection: look.mandates_of(connection, giver))

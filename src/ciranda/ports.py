@@ -12,14 +12,14 @@ from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
-from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
+from ciranda.identity import AccountId, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account
 from ciranda.ledger.entry import Entry
 from ciranda.ledger.trial_balance import TrialBalance
 
 
-class Unavailable(Exception):  # noqa: N818
+class Unavailable(Exception):
     """The database cannot be reached, or cannot write. What was under way is undone, or its outcome is found by
     asking again with the same key."""
 
@@ -87,7 +87,9 @@ class Store(Protocol):
 
     async def credentials(self, document: Document) -> Credentials: ...
 
-    async def add_session(self, token_hash: bytes, document: Document, now: Instant, expires_at: Instant) -> None:
+    async def add_session(
+        self, token_hash: bytes, document: Document, now: Instant, expires_at: Instant
+    ) -> None:
         """Also forgets the document's wrong passwords."""
         ...
 
@@ -169,7 +171,7 @@ class Store(Protocol):
         ...
 
 
-class PeerUnreachable(Exception):  # noqa: N818
+class PeerUnreachable(Exception):
     """No valid answer came in time. Whether the question had an effect is not known."""
 
 
@@ -177,7 +179,7 @@ class Peers(Protocol):
     """The other banks, as one can ask them things. Questions to one bank travel in batches (PROTOCOL 2.1)."""
 
     async def ask(self, bank: Ispb, question: Question, timeout_ms: int) -> Answer:
-        """The bank's answer; its signature and its place in the batch were checked.
+        """The bank's answer to this very question; its signature, its place and its kind were checked.
 
         Raises PeerUnreachable when none came within `timeout_ms`, or when the queue to that bank is full.
         """
@@ -223,8 +225,6 @@ class Dice(Protocol):
         """A fresh secret of 256 bits, as text safe in a URL."""
         ...
 
-    def bits(self, count: int) -> int:
-        ...
+    def bits(self, count: int) -> int: ...
 
-    def between(self, low: float, high: float) -> float:
-        ...
+    def between(self, low: float, high: float) -> float: ...

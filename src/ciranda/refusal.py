@@ -97,5 +97,5 @@ def first(refusals: Iterable[Refusal]) -> Refusal | None:
     return min(refusals, key=lambda refusal: PRECEDENCE[refusal.code], default=None)
 
 
-class Violation(Exception):  # noqa: N818  (the trade's word)
+class Violation(Exception):
     """A peer did what no honest peer does. Nothing changes; it is recorded and shown to the operator."""

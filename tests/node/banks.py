@@ -4,7 +4,7 @@ The network hands a question straight to the other bank's listener, and can be t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,7 @@ class Banks:
         at: Ispb,
         caller: Document | None,
         transfers: list[tuple[AccountId, AccountId, int]],
-        tokens: list[str | None] | None = None,
+        tokens: Sequence[str | None] | None = None,
         kind: Kind = Kind.PAYMENT,
         key: str | None = None,
     ) -> Record:

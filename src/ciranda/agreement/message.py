@@ -206,6 +206,37 @@ Answer = (
 )
 
 
+def fits(question: Question, answer: Answer) -> bool:
+    """Whether the answer is to this very question: it counts for no other (PROTOCOL 2.2)."""
+    if isinstance(answer, Busy | Violated):
+        return True
+    match question:
+        case Prepare():
+            return isinstance(answer, Vote) and answer.id == question.header.id
+        case Propose():
+            return _fits_ballot(question, answer, Accepted)
+        case Ask():
+            return _fits_ballot(question, answer, Promised)
+        case Tell():
+            return isinstance(answer, Done) and answer.id == question.id
+        case Probe():
+            return isinstance(answer, Up)
+        case FindPayee():
+            return isinstance(answer, Absent) or (
+                isinstance(answer, Payee) and answer.account == question.account
+            )
+        case ShowAccount():
+            return isinstance(answer, Absent) or (
+                isinstance(answer, AccountShown) and answer.account == question.account
+            )
+
+
+def _fits_ballot(question: Propose | Ask, answer: Answer, yes: type[Accepted | Promised]) -> bool:
+    if not isinstance(answer, yes | Outbid | Decided) or answer.id != question.header.id:
+        return False
+    return not isinstance(answer, Accepted | Promised) or answer.ballot == question.ballot
+
+
 class QuestionBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request between two banks (PROTOCOL 2.1, 2.6)."""
 

@@ -10,7 +10,7 @@ import typer
 from ciranda.cli.bank import BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.screen import JsonOption, money, out, show_json, table
 from ciranda.cli.speech import LangOption, say
-from ciranda.client import Account
+from ciranda.client import ListedAccount
 from ciranda.identity import kind_of
 
 
@@ -129,7 +129,7 @@ def statement(
                 local_time(entry.booked_at),
                 money(entry.amount, currency, signed=True),
                 money(entry.balance, currency),
-                entry.counterpart,
+                entry.counterpart or say("cash"),
                 entry.description or "",
             )
         out.print(shown)
@@ -144,7 +144,7 @@ def local_time(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone():%d/%m/%Y %H:%M:%S}"
 
 
-def _show(accounts: list[Account], bank: str, currency: str) -> None:
+def _show(accounts: list[ListedAccount], bank: str, currency: str) -> None:
     balance, held, available = say("balance"), say("held"), say("available")
     shown = table(
         say("bank"),
@@ -161,9 +161,10 @@ def _show(accounts: list[Account], bank: str, currency: str) -> None:
             account.bank or bank,
             account.address,
             say(account.kind),
-            money(account.balance, currency),
-            money(account.held, currency),
-            money(account.available, currency),
+            *(
+                "" if figure is None else money(figure, currency)
+                for figure in (account.balance, account.held, account.available)
+            ),
             say(account.status) if account.reachable else say("its bank cannot be reached now"),
         )
     out.print(shown)

@@ -15,7 +15,7 @@ _GROUPED = re.compile(
     r"|([0-9]{1,3}(?:(?:\.[0-9]{3}){2,}|(?:,[0-9]{3}){2,}))"  # 1.234.567
 )
 _AMBIGUOUS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
-_TOO_FINE = re.compile(r"[0-9.,]*[0-9][.,][0-9]{3,}")
+_TOO_FINE = re.compile(r"[0-9][0-9.]*,[0-9]{3,}|[0-9][0-9,]*\.[0-9]{3,}")
 
 
 def parse_amount(text: str) -> int:

@@ -196,7 +196,13 @@ def _verdicts(report: Report, roster: Roster) -> list[Text]:
 
     broken = [pair for pair in report.pairs if pair.verdict is Verdict.BROKEN]
     moving = [pair for pair in report.pairs if pair.verdict is Verdict.MOVING]
+    away = [_finding(f"{name(ispb)} could not be asked: {why}") for ispb, why in report.away.items()]
+    if not report.books:
+        return away
+    if away:
+        away.append(_finding("What follows is said of the others only."))
     lines = [
+        *away,
         _verdict(not report.unbalanced, "I1", "the balances of each bank sum to zero"),
         *(_finding(f"{name(ispb)}: they do not") for ispb in report.unbalanced),
         _verdict(
@@ -215,7 +221,6 @@ def _verdicts(report: Report, roster: Roster) -> list[Text]:
             for pair in moving
         ),
     ]
-    lines += [_finding(f"{name(ispb)} could not be asked: {why}") for ispb, why in report.away.items()]
     if report.code == 0:
         lines.append(Text("All holds: no money was made or lost.", style="bold green"))
     return lines

@@ -56,12 +56,14 @@ class Circle:
         """The bank that was named; if none was, the only one that it can be."""
         return self.only() if named is None else await self.named(named)
 
+    async def to_enter(self, named: str | None) -> Bank:
+        """The bank that was named; if none was, the only one there is: being logged in at one says nothing of others."""
+        return _the_only(self._known(), self._spelt()) if named is None else await self.named(named)
+
     def only(self) -> Bank:
         """The only bank where one is logged in; or the only one there is."""
-        for banks in (self.logged_in_at(), self._known()):
-            if len(banks) == 1:
-                return banks[0]
-        raise CommandError(say("Which bank? Name it with --bank: {banks}.", banks=self._spelt()))
+        here = self.logged_in_at()
+        return here[0] if len(here) == 1 else _the_only(self._known(), self._spelt())
 
     async def named(self, text: str) -> Bank:
         if text.startswith(("http://", "https://")):
@@ -161,6 +163,12 @@ class Circle:
         async with BankClient(url) as client:
             card = await client.bank()
         return Bank(ispb=Ispb(card.ispb), name=card.name, url=url, slug=None)
+
+
+def _the_only(banks: list[Bank], spelt: str) -> Bank:
+    if len(banks) != 1:
+        raise CommandError(say("Which bank? Name it with --bank: {banks}.", banks=spelt))
+    return banks[0]
 
 
 def typed_address(text: str) -> Address:

@@ -86,7 +86,7 @@ class Child:
         await self.ended()
 
     async def stop(self) -> None:
-        """Lets it drain, and kills it if that takes too long."""
+        """Lets it drain, and kills it if that takes too long, or if we are not to wait."""
         if not self.running:
             return
         self._signal(signal.SIGTERM)
@@ -96,6 +96,9 @@ class Child:
                 await self.ended()
         except TimeoutError:
             await self.kill()
+        except asyncio.CancelledError:
+            self._signal(signal.SIGKILL)
+            raise
 
     def last_words(self) -> str:
         """Where its log is, and the end of it."""

@@ -50,7 +50,7 @@ def signup(
 
     async def run() -> None:
         circle = Circle(consortium)
-        chosen = await circle.choose(bank)
+        chosen = await circle.to_enter(bank)
         who = _document(document)
         called = name or _asked(say("Name"))
         password = _password(password_file, new=True)
@@ -82,7 +82,7 @@ def login(
 
     async def run() -> None:
         circle = Circle(consortium)
-        chosen = await circle.choose(bank)
+        chosen = await circle.to_enter(bank)
         who = _document(document)
         password = _password(password_file, new=False)
         async with BankClient(chosen.url) as client:

@@ -13,7 +13,7 @@ from ciranda.cli.mandate import duration, give
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json, table
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument
-from ciranda.identity import Address, bank_of, parse_address
+from ciranda.identity import Address, bank_of
 
 commands = typer.Typer(
     no_args_is_help=True, help="Your accounts at other banks, seen and used from one: add, list, remove."
@@ -94,8 +94,7 @@ def list_links(
             return
         shown = table(say("account"), say("bank"), say("scopes"))
         for link in found:
-            name = circle.name_of(bank_of(parse_address(link.account)))
-            shown.add_row(link.account, name, ", ".join(say(scope) for scope in link.scopes))
+            shown.add_row(link.account, link.bank, ", ".join(say(scope) for scope in link.scopes))
         out.print(shown)
 
     asyncio.run(run())

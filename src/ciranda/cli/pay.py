@@ -33,13 +33,13 @@ _PATIENCE_S = 60.0
 
 def pay(
     source: Annotated[
-        str | None, typer.Argument(help="The account that pays.", metavar="[SOURCE", show_default=False)
+        str | None, typer.Argument(help="The account that pays.", metavar="SOURCE", show_default=False)
     ] = None,
     target: Annotated[
         str | None, typer.Argument(help="The account that is paid.", metavar="TARGET", show_default=False)
     ] = None,
     amount: Annotated[
-        str | None, typer.Argument(help="Such as 10 or 10,50.", metavar="AMOUNT]", show_default=False)
+        str | None, typer.Argument(help="Such as 10 or 10,50.", metavar="AMOUNT", show_default=False)
     ] = None,
     from_: Annotated[
         list[str] | None,
@@ -93,8 +93,7 @@ def payee(
         if as_json:
             show_json(found)
         else:
-            name = circle.name_of(found.bank)
-            out.print(f"{found.name} · {say(found.kind)} · {name} · {found.address}")
+            out.print(f"{found.name} · {say(found.kind)} · {found.bank} · {found.address}")
 
     asyncio.run(run())
 
@@ -103,7 +102,7 @@ def payments(
     id: Annotated[
         str | None,
         typer.Argument(
-            help="A payment's id; without it, the latest are listed.", metavar="[ID]", show_default=False
+            help="A payment's id; without it, the latest are listed.", metavar="ID", show_default=False
         ),
     ] = None,
     limit: Annotated[int, typer.Option(help="How many payments to show.", min=1, max=100)] = 20,
@@ -212,7 +211,7 @@ async def _confirm(
     found = await client.payee(target)
     currency = circle.currency()
     err.print(Text(spell(sum(amount for _, amount in parts), currency), style="bold"), say("to"), end=" ")
-    err.print(Text(found.name, style="bold"), f"({circle.name_of(found.bank)}, {found.address})")
+    err.print(Text(found.name, style="bold"), f"({found.bank}, {found.address})")
     for account, amount in parts:
         err.print(
             f"  {spell(amount, currency):>16}  {say('from')} {account} ({circle.name_of(bank_of(account))})"

@@ -52,6 +52,7 @@ _PORTUGUESE = {
     "available": "disponível",
     "balance": "saldo",
     "bank": "banco",
+    "cash": "dinheiro",
     "description": "descrição",
     "held": "reservado",
     "id": "id",

@@ -54,7 +54,9 @@ def deposit(
     """
 
     asyncio.run(
-        _at_the_teller("deposit", account, amount, description, operator_token_file, key, bank, consortium, as_json)
+        _at_the_teller(
+            "deposit", account, amount, description, operator_token_file, key, bank, consortium, as_json
+        )
     )
 
 
@@ -75,7 +77,9 @@ def withdraw(
     """
 
     asyncio.run(
-        _at_the_teller("withdraw", account, amount, description, operator_token_file, key, bank, consortium, as_json)
+        _at_the_teller(
+            "withdraw", account, amount, description, operator_token_file, key, bank, consortium, as_json
+        )
     )
 
 

@@ -57,11 +57,25 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     available: int
     opened_at: str
+
+
+class ListedAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as one bank lists it: its own, or a linked one of another bank."""
+
+    address: str
+    kind: str
+    holders: list[Customer]
+    signatures: str | None
+    status: str
+    balance: int | None
+    """None, as `held` and `available`: its bank cannot be asked now, or its mandate does not let one read."""
+    held: int | None
+    available: int | None
+    opened_at: str
     bank: str | None = None
     """The bank's name, where accounts of several banks are listed."""
     linked: bool = False
     reachable: bool = True
-    """False: its bank does not answer now, and this is how it last showed the account."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +84,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
     """Signed: negative is a debit."""
     balance: int
-    counterpart: str
+    counterpart: str | None
+    """None: the vault."""
     description: str | None
     reference: str | None
     booked_at: str
@@ -79,6 +94,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Payee(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     bank: str
+    """The bank's name."""
     name: str
     """Masked."""
     kind: str
@@ -92,8 +108,10 @@ class PaymentRefusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PaidTransfer(msgspec.Struct, frozen=True, kw_only=True):
-    source: str
-    target: str
+    source: str | None
+    """None: the vault, in a deposit."""
+    target: str | None
+    """None: the vault, in a withdrawal."""
     amount: int
 
 
@@ -109,6 +127,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     decided_at: str | None = None
     refusal: PaymentRefusal | None = None
+    witnesses: list[str] | None = None
+    """The banks that keep a copy of the decision, of a payment between banks."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,15 +148,20 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     scopes: list[str]
     per_payment: int | None
     total: int | None
+    created_at: str
     expires_at: str
-    used: int = 0
+    revoked_at: str | None
+    used: int
     token: str | None = None
     """Only in the answer to whoever gave it."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     account: str
+    bank: str
+    """The bank's name."""
     scopes: list[str]
+    created_at: str
 
 
 class Balances(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from ciranda.client.answer import (
     Entry,
     KnownPayment,
     Link,
+    ListedAccount,
     Mandate,
     Page,
     Payee,
@@ -41,35 +42,43 @@ Again = Literal["always", "unsent"]
 
 Body = dict[str, Any]
 
-TRIES = 5
+TRIES = 4
 TIMEOUT_S = 30.0
 _WAIT_S = 0.1
 _WAIT_MAX_S = 5.0
+_NOTHING_RECORDED = ("overloaded", "unavailable")
 
 
 class ProblemError(Exception):
     """The bank answered with a problem (RFC 9457)."""
 
-    def __init__(self, status: int, code: str, detail: str, payload: Body) -> None:
+    def __init__(self, status: int, code: str, detail: str, payload: Body, *, retry_after_s: int = 0) -> None:
         super().__init__(f"{code}: {detail}")
         self.status = status
         self.code = code
         self.detail = detail
         self.payload = payload
         """All that the answer said: for a refused payment also `payment`, its id, and `bank`, who refused."""
+        self.retry_after_s = retry_after_s
 
 
 class BankAway(Exception):
-    """No answer: the bank cannot be reached, or not in time. Whether the last try had an effect is not known.
+    """No answer: the bank cannot be reached, or not in time.
 
     Sent again with the same `key`, it has one effect and gets its one answer.
     """
 
-    def __init__(self, url: str, reason: str, key: str | None) -> None:
+    def __init__(self, url: str, reason: str, key: str | None, *, heard: bool = True) -> None:
         super().__init__(f"{url}: {reason}")
         self.url = url
         self.reason = reason
         self.key = key
+        self.heard = heard
+        """False: the last try surely had no effect. True: nobody here can know."""
+
+
+class _BankSlow(BankAway):
+    """It did not answer in time."""
 
 
 class BankClient:
@@ -141,10 +150,10 @@ class BankClient:
         body = _body(kind=kind, holders=holders and list(holders), signatures=signatures)
         return await self._ask("POST", "/v1/accounts", Account, body, key=key or new_key())
 
-    async def accounts(self, *, everywhere: bool = False) -> list[Account]:
+    async def accounts(self, *, everywhere: bool = False) -> list[ListedAccount]:
         """The caller's accounts; `everywhere` adds the linked ones at other banks."""
         path = "/v1/accounts" + _query(everywhere="true" if everywhere else None)
-        return await self._list(path, "accounts", Account)
+        return await self._list(path, "accounts", ListedAccount)
 
     async def account(self, address: str) -> Account:
         return await self._get(f"/v1/accounts/{quote(address, safe='')}", Account)
@@ -226,10 +235,10 @@ class BankClient:
     async def end_mandate(self, id: str) -> None:
         await self._send("DELETE", f"/v1/mandates/{quote(id, safe='')}", again="unsent")
 
-    async def link(self, account: str, mandate: str, *, key: str | None = None) -> Account:
+    async def link(self, account: str, mandate: str, *, key: str | None = None) -> ListedAccount:
         """Makes an account at another bank visible, and usable as a source, from this one."""
         body = _body(account=account, mandate=mandate)
-        return await self._ask("POST", "/v1/links", Account, body, key=key or new_key())
+        return await self._ask("POST", "/v1/links", ListedAccount, body, key=key or new_key())
 
     async def links(self) -> list[Link]:
         return await self._list("/v1/links", "links", Link)
@@ -280,10 +289,10 @@ class BankClient:
 
     async def _is_well(self, path: str) -> bool:
         try:
-            status, _, _ = await self._exchange("GET", path, None, None)
-        except (aiohttp.ClientError, TimeoutError):
+            await self._once("GET", path, None, None)
+        except (BankAway, ProblemError):
             return False
-        return status == 200
+        return True
 
     async def _get(self, path: str, kind: type[Answer]) -> Answer:
         return await self._ask("GET", path, kind)
@@ -319,36 +328,19 @@ class BankClient:
     ) -> bytes:
         """Asks, and again where that is of use and does no harm; the body of a good answer."""
         content = None if body is None else msgspec.json.encode(body)
-        for attempt in range(1, self._tries + 1):
-            wait_s = random.uniform(0.5, 1.0) * min(_WAIT_S * 2**attempt, _WAIT_MAX_S)
+        for attempt in range(1, self._tries):
             try:
-                status, headers, answer = await self._exchange(method, path, content, key)
-            except aiohttp.ClientConnectorError as error:
-                failure: Exception = BankAway(self.url, "it cannot be reached", key)
-                failure.__cause__ = error
-                once_more = True
-            except TimeoutError as error:
-                failure = BankAway(self.url, "it did not answer in time", key)
-                failure.__cause__ = error
-                once_more = False  # A further try would only double a wait that was too long already.
-            except aiohttp.ClientError as error:
-                failure = BankAway(self.url, f"the connection failed ({type(error).__name__})", key)
-                failure.__cause__ = error
-                once_more = again == "always"
-            else:
-                if status < 400:
-                    return answer
-                failure = _problem(status, answer)
-                once_more = status == 503 and failure.code in ("overloaded", "unavailable")
-                wait_s = max(wait_s, _retry_after_s(headers))
-            if not once_more or attempt == self._tries:
-                raise failure
+                return await self._once(method, path, content, key)
+            except (BankAway, ProblemError) as failure:
+                if not _is_worth_another_try(failure, again):
+                    raise
+                wait_s = random.uniform(0.5, 1.0) * min(_WAIT_S * 2**attempt, _WAIT_MAX_S)
+                if isinstance(failure, ProblemError):
+                    wait_s = max(wait_s, min(failure.retry_after_s, _WAIT_MAX_S))
             await asyncio.sleep(wait_s)
-        raise AssertionError("unreachable: the last try returned or raised")
+        return await self._once(method, path, content, key)
 
-    async def _exchange(
-        self, method: str, path: str, content: bytes | None, key: str | None
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    async def _once(self, method: str, path: str, content: bytes | None, key: str | None) -> bytes:
         headers = {"Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
@@ -358,8 +350,26 @@ class BankClient:
             headers["Authorization"] = f"Bearer {self.token}"
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=self._timeout)
-        async with self._http.request(method, self.url + path, data=content, headers=headers) as answer:
-            return answer.status, answer.headers, await answer.read()
+        try:
+            async with self._http.request(method, self.url + path, data=content, headers=headers) as answer:
+                body = await answer.read()
+        except aiohttp.ClientConnectorError as error:
+            raise BankAway(self.url, "it cannot be reached", key, heard=False) from error
+        except TimeoutError as error:
+            raise _BankSlow(self.url, "it did not answer in time", key) from error
+        except aiohttp.ClientError as error:
+            raise BankAway(self.url, f"the connection failed ({type(error).__name__})", key) from error
+        if answer.status >= 400:
+            raise _problem(answer.status, answer.headers, body)
+        return body
+
+
+def _is_worth_another_try(failure: BankAway | ProblemError, again: Again) -> bool:
+    if isinstance(failure, ProblemError):
+        return failure.status == 503 and failure.code in _NOTHING_RECORDED
+    if isinstance(failure, _BankSlow):
+        return False  # A further try would only double a wait that was too long already.
+    return again == "always" or not failure.heard
 
 
 def new_key() -> str:
@@ -377,20 +387,17 @@ def _query(**fields: str | int | None) -> str:
     return f"?{urlencode(given)}" if given else ""
 
 
-def _problem(status: int, answer: bytes) -> ProblemError:
+def _problem(status: int, headers: Mapping[str, str], body: bytes) -> ProblemError:
     try:
-        payload = msgspec.json.decode(answer, type=dict[str, Any])
+        payload = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError):
         payload = {}
+    retry_after = headers.get("Retry-After", "")
     # What stands between us and the bank, a proxy say, does not speak of problems.
     return ProblemError(
         status,
         str(payload.get("code", "unknown")),
         str(payload.get("detail", f"The answer was {status}, without a reason.")),
         payload,
+        retry_after_s=int(retry_after) if retry_after.isdecimal() else 0,
     )
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    text = headers.get("Retry-After", "0")
-    return min(float(text), _WAIT_MAX_S) if text.isdigit() else 0.0

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question
+from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, fits
 from ciranda.identity import Ispb
 from ciranda.peers.outbox import Letter, Outbox
 from ciranda.ports import Dice, Heights, PeerUnreachable
@@ -116,10 +116,13 @@ class HttpPeers:
             raise PeerUnreachable(f"too many questions wait for {bank}")
         try:
             async with asyncio.timeout_at(letter.until):
-                return await letter.answer
+                answer = await letter.answer
         except TimeoutError:
             self._fell_silent(peer, words_before)
             raise PeerUnreachable(f"{bank} did not answer in {timeout_ms} ms") from None
+        if not fits(question, answer):
+            raise PeerUnreachable(f"{bank} answered another question")
+        return answer
 
     async def _carry(self, peer: "_Peer", letters: list[Letter]) -> None:
         """One request: takes the letters there, and puts into each its answer or PeerUnreachable."""

@@ -155,10 +155,7 @@ def due(connection: Connection, now: Instant, horizon: Instant, limit: int) -> l
     # Nothing is ever set as far ahead as the horizon: what is, was set before the clock was put back.
     at = schema.payments.c.due
     query = (
-        select(schema.payments)
-        .where(at.is_not(None), or_(at <= now, at > horizon))
-        .order_by(at)
-        .limit(limit)
+        select(schema.payments).where(at.is_not(None), or_(at <= now, at > horizon)).order_by(at).limit(limit)
     )
     return _records(connection, query)
 

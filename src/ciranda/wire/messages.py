@@ -2,8 +2,8 @@
 
 The law of this file: **what it lets in is well formed, and everything else is `Malformed`**, however deep, odd or
 large. Inside the house an `Ispb` is eight characters and an amount is positive because they were checked here, so
-every text and number of every message has its line below; a message whose line is missing does not compile
-(`assert_never`).
+every text and number of every message has its line below. A message without its lines does not compile
+(`assert_never`); a field without its line fails a test, which spoils each of them in turn.
 
 What is *not* asked here is whether a message makes sense: whether a leaf fits its transfer, or the banks are members.
 That is for the agreement, which answers such a message as a violation (PROTOCOL 3.7). Check digits are not asked
@@ -158,6 +158,8 @@ def check_question(question: Question) -> None:
             _must(_is_end_to_end_id(question.id), "a payment's id")
             _must(_is_digest(question.digest), "a digest")
             _check_refusal(question.refusal)
+            if question.header is not None:
+                _check_header(question.header)
         case Propose():
             _check_header(question.header)
             _check_ballot(question.ballot)

@@ -1,0 +1,1 @@
+"""HTTP in: the public listener, one file for each resource, and the peers' listener."""

@@ -1,0 +1,147 @@
+"""The public listener, put together: routes, and one answer for everything that goes wrong.
+
+Whatever a client sends, the answer is the contract's: a problem with a code, never a bare 500.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from ciranda.api import (
+    accounts,
+    bank,
+    batches,
+    customers,
+    health,
+    links,
+    mandates,
+    openapi,
+    operator,
+    payees,
+    payments,
+    sessions,
+)
+from ciranda.api.answers import Stopped, refused
+from ciranda.node.batches import Overloaded
+from ciranda.node.node import Node
+from ciranda.ports import Unavailable
+from ciranda.wire.problem import problem
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+BODY_MAX = 1024 * 1024
+
+ROUTES = [
+    bank.show_bank,
+    customers.sign_up,
+    sessions.sign_in,
+    sessions.sign_out,
+    accounts.open_account,
+    accounts.list_accounts,
+    accounts.show_account,
+    accounts.list_entries,
+    payees.show_payee,
+    payments.pay,
+    payments.deposit,
+    payments.withdraw,
+    payments.list_payments,
+    payments.show_payment,
+    batches.pay_batch,
+    mandates.give_mandate,
+    mandates.list_mandates,
+    mandates.revoke_mandate,
+    links.make_link,
+    links.list_links,
+    links.remove_link,
+    operator.audit,
+    operator.known_payments,
+    operator.positions,
+    operator.violations,
+    operator.block,
+    operator.unblock,
+    operator.close,
+    health.live,
+    health.ready,
+    health.metrics,
+    openapi.openapi_json,
+    openapi.docs,
+]
+
+Handler = Callable[[Request[Any, Any, Any], Any], Response[bytes]]
+
+
+def make_app(node: Node) -> Litestar:
+    figures = health.Metrics(node)
+    return Litestar(
+        ROUTES,
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=BODY_MAX,
+        exception_handlers={
+            Stopped: _stopped,
+            Overloaded: _overloaded,
+            Unavailable: _unavailable,
+            HTTPException: _http,
+            Exception: _mistake,
+        },
+        middleware=[_counting(figures)],
+        state=State({"node": node, "metrics": figures}, deep_copy=False),
+    )
+
+
+def _stopped(_request: Request[Any, Any, Any], stopped: Stopped) -> Response[bytes]:
+    return refused(stopped.problem, stopped.headers)
+
+
+def _overloaded(_request: Request[Any, Any, Any], _error: Overloaded) -> Response[bytes]:
+    return refused(problem("overloaded"))
+
+
+def _unavailable(_request: Request[Any, Any, Any], error: Unavailable) -> Response[bytes]:
+    log.warning("unavailable", why=str(error))
+    return refused(problem("unavailable"))
+
+
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+def _http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """What Litestar itself refuses."""
+    if error.status_code >= 500:
+        return _mistake(_request, error)
+    headers = {"Allow": error.headers["Allow"]} if error.headers and "Allow" in error.headers else {}
+    return refused(problem(_BY_STATUS.get(error.status_code, "bad_request")), headers)
+
+
+def _mistake(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Ours: nothing that a client sends should lead here. The log has it; the client may try again."""
+    logging.getLogger(__name__).error("mistake in %s", request.scope["path"], exc_info=error)
+    return refused(problem("unavailable"))
+
+
+def _counting(figures: health.Metrics) -> Callable[[ASGIApp], ASGIApp]:
+    """Counts answers and their time, by route."""
+
+    def wrap(app: ASGIApp) -> ASGIApp:
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            start = time.perf_counter()
+
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    route = str(scope.get("path_template", ""))
+                    figures.requests.labels(route, message["status"]).inc()
+                    figures.seconds.labels(route).observe(time.perf_counter() - start)
+                await send(message)
+
+            await app(scope, receive, sending)
+
+        return counted
+
+    return wrap

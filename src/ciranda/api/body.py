@@ -1,0 +1,90 @@
+"""Bodies: bytes to structs, strictly. What is not well formed is answered with 400 and the fields at fault.
+
+Unknown fields, wrong types, numbers that are no integers, text with control characters: none of it gets further. Text
+is brought to Unicode's normal form C, so that two spellings of one name are one name.
+"""
+
+import re
+import unicodedata
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import ClientException
+
+from ciranda.api.answers import bad_request
+from ciranda.identity import Address, Document, Ispb, parse_address, parse_document, parse_ispb
+from ciranda.wire.problem import problem
+
+T = TypeVar("T")
+
+NAME_MAX = 120
+DESCRIPTION_MAX = 140
+REFERENCE = re.compile(r"[A-Za-z0-9]{1,35}")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every body has in common: a field that we do not know is a mistake of the client's."""
+
+
+async def parse(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
+        return decoder.decode(await request.body())
+    except msgspec.ValidationError as error:
+        match = _AT.match(str(error))
+        assert match is not None, "the pattern takes anything"
+        path = (match["path"] or "$").removeprefix("$").removeprefix(".")
+        bad_request(path, match["message"])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError):
+        bad_request("", "the body is not JSON in UTF-8")
+    except ClientException as error:
+        if error.status_code == 413:
+            raise
+        bad_request("", "the body did not come whole")
+
+
+def text(field: str, value: str, longest: int, shortest: int = 1) -> str:
+    """The text in normal form C; 400 if it has control characters or another length."""
+    value = unicodedata.normalize("NFC", value)
+    if _CONTROL.search(value):
+        bad_request(field, "control characters are not allowed")
+    if not shortest <= len(value) <= longest:
+        bad_request(field, f"between {shortest} and {longest} characters")
+    return value
+
+
+def description(value: str | None) -> str | None:
+    return None if value is None else text("description", value, DESCRIPTION_MAX, 0)
+
+
+def reference(value: str | None) -> str | None:
+    if value is not None and not REFERENCE.fullmatch(value):
+        bad_request("reference", "1 to 35 letters or digits")
+    return value
+
+
+def address(field: str, value: str) -> Address:
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        bad_request(field, str(error))
+
+
+def ispb(field: str, value: str) -> Ispb:
+    try:
+        return parse_ispb(value)
+    except ValueError as error:
+        bad_request(field, str(error))
+
+
+def document(value: str) -> Document:
+    """422 `invalid_document` if it is none."""
+    from ciranda.api.answers import Stopped
+
+    try:
+        return parse_document(value)
+    except ValueError as error:
+        raise Stopped(problem("invalid_document")) from error

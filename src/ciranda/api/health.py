@@ -1,0 +1,78 @@
+"""`/health` and `/metrics`: for whoever watches over the bank.
+
+Each worker counts for itself: a scrape meets one of them, and what it says is that worker's own.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+from litestar import Request, Response, get
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+from ciranda.api.answers import describe, ok, stop
+from ciranda.api.caller import node_of
+from ciranda.identity import Ispb
+from ciranda.node.node import Node
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    status: Literal["live", "ready"]
+
+
+@get("/health/live", opt=describe(answers={200: Health}, public=True))
+async def live(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The process answers."""
+    del request
+    return ok(Health(status="live"))
+
+
+@get("/health/ready", opt=describe(answers={200: Health}, public=True))
+async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The database answers and both listeners are up, whatever the peers do."""
+    if not await node_of(request).ready():
+        stop("unavailable", "The database does not answer.")
+    return ok(Health(status="ready"))
+
+
+@get("/metrics", opt=describe(answers={200: str}, public=True))
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Figures of this worker, for Prometheus."""
+    figures: Metrics = request.app.state.metrics
+    return Response(figures.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class Metrics:
+    def __init__(self, node: Node) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "ciranda_requests", "Answers, by route and status.", ["route", "status"], registry=self._registry
+        )
+        self.seconds = Histogram(
+            "ciranda_request_seconds",
+            "From a request's head to its answer.",
+            ["route"],
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=self._registry,
+        )
+        waiting = Gauge("ciranda_waiting_inputs", "Inputs that wait to be written.", registry=self._registry)
+        waiting.set_function(lambda: node.batches.waiting)
+        reachable = Gauge(
+            "ciranda_peer_up", "Whether a peer can be reached.", ["peer"], registry=self._registry
+        )
+        for peer in node.bank.roster.peers_of(node.bank.ispb):
+            reachable.labels(peer.ispb).set_function(partial(_up, node, peer.ispb))
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+
+def _up(node: Node, peer: Ispb) -> float:
+    return float(node.peers.reachable(peer))

@@ -1,0 +1,215 @@
+"""`/v1/payments`: the main job. Also deposits and withdrawals, which are payments of another kind."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from msgspec import Meta
+
+from ciranda.agreement.participant import State
+from ciranda.api import body, page
+from ciranda.api.answers import bad_request, denied, describe, ok, refused, stop
+from ciranda.api.caller import (
+    anyone_known,
+    customer_only,
+    customer_or_operator,
+    document_of,
+    node_of,
+    operator_only,
+)
+from ciranda.api.once import required
+from ciranda.api.show import PaymentView, payment_view
+from ciranda.engine.record import Record
+from ciranda.engine.reply import Denied
+from ciranda.identity import VAULT, Document, parse_end_to_end_id
+from ciranda.money import AMOUNT_MAX
+from ciranda.node.node import Node
+from ciranda.node.order import Once, PaymentOrder
+from ciranda.payment import TRANSFERS_MAX, Kind, Transfer
+from ciranda.wire.problem import problem
+
+Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX, description="in minor units; zero is refused")]
+MANDATE_MAX = 256
+
+
+class TransferOrder(body.Body, frozen=True, kw_only=True):
+    source: str
+    target: str
+    amount: Amount
+    mandate: str | None = None
+    """The token of the mandate that allows this debit, for a source in another bank."""
+
+
+class Payment(body.Body, frozen=True, kw_only=True):
+    transfers: Annotated[list[TransferOrder], Meta(min_length=1, max_length=TRANSFERS_MAX)]
+    description: str | None = None
+    reference: str | None = None
+
+
+class Cash(body.Body, frozen=True, kw_only=True):
+    account: str
+    amount: Amount
+    description: str | None = None
+
+
+class Payments(msgspec.Struct, frozen=True, kw_only=True):
+    payments: list[PaymentView]
+    next_cursor: str | None
+
+
+_payment = msgspec.json.Decoder(Payment)
+_cash = msgspec.json.Decoder(Cash)
+
+
+@post(
+    "/v1/payments",
+    guards=[customer_only],
+    opt=describe(body=Payment, answers={201: PaymentView, 202: PaymentView}, problems=(422,), key="required"),
+)
+async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Pays: all transfers or none, over any number of banks. 202: not decided yet, or waiting for signatures."""
+    payment = await body.parse(request, _payment)
+    once = required(request, "payments", payment)
+    return answer(await node_of(request).pay(order_of(payment, once, document_of(request))))
+
+
+@post(
+    "/v1/deposits",
+    guards=[operator_only],
+    opt=describe(body=Cash, answers={201: PaymentView}, problems=(422,), key="required"),
+)
+async def deposit(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Cash that a customer brings to a teller."""
+    return await _cash_order(request, Kind.DEPOSIT, "deposits")
+
+
+@post(
+    "/v1/withdrawals",
+    guards=[operator_only],
+    opt=describe(body=Cash, answers={201: PaymentView}, problems=(422,), key="required"),
+)
+async def withdraw(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Cash that a teller hands out."""
+    return await _cash_order(request, Kind.WITHDRAWAL, "withdrawals")
+
+
+@get(
+    "/v1/payments",
+    guards=[customer_only],
+    opt=describe(
+        answers={200: Payments},
+        query={
+            "limit": "at most so many payments, 1 to 100; 50 if not given",
+            "cursor": "the `next_cursor` of the page before",
+        },
+    ),
+)
+async def list_payments(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """What the caller asked this bank to pay, newest first."""
+    limit, cursor = page.limit(request), page.query(request, "cursor")
+    try:
+        before = None if cursor is None else parse_end_to_end_id(cursor)
+    except ValueError:
+        bad_request("cursor", "not a cursor of this list")
+    records = await node_of(request).store.payments_of(document_of(request), limit + 1, before)
+    shown = records[:limit]
+    more = len(records) > limit
+    return ok(
+        Payments(
+            payments=[payment_view(record) for record in shown],
+            next_cursor=shown[-1].id if more else None,
+        )
+    )
+
+
+@get(
+    "/v1/payments/{id:str}", guards=[anyone_known], opt=describe(answers={200: PaymentView}, problems=(404,))
+)
+async def show_payment(request: Request[Any, Any, Any], id: str) -> Response[bytes]:
+    """One payment, for whoever asked for it, the holders concerned, and the operator."""
+    node, caller = node_of(request), customer_or_operator(request)
+    try:
+        record = await node.store.payment(parse_end_to_end_id(id))
+    except ValueError:
+        stop("not_found")
+    if record is None or record.state is State.UNKNOWN:
+        stop("not_found")
+    if caller is not None and not await _concerns(node, record, caller):
+        stop("not_found")
+    return ok(payment_view(record))
+
+
+async def _concerns(node: Node, record: Record, caller: Document) -> bool:
+    """Whether the customer asked for the payment here, or holds one of this bank's accounts in it."""
+    if record.coordinated_by(node.bank.ispb) and record.payer == caller:
+        return True
+    own = {account.id for account in await node.store.accounts_of(caller)}
+    permitted = record.state is not State.ABORTED or not record.coordinated_by(node.bank.ispb)
+    return any(
+        clause.transfer.source in own or (permitted and clause.transfer.target in own)
+        for clause in record.clauses
+    )
+
+
+def order_of(payment: Payment, once: Once, caller: Document) -> PaymentOrder:
+    return PaymentOrder(
+        once=once,
+        kind=Kind.PAYMENT,
+        caller=caller,
+        transfers=tuple(
+            Transfer(
+                source=body.address("transfers.source", transfer.source),
+                target=body.address("transfers.target", transfer.target),
+                amount=transfer.amount,
+            )
+            for transfer in payment.transfers
+        ),
+        tokens=tuple(_token(transfer.mandate) for transfer in payment.transfers),
+        description=body.description(payment.description),
+        reference=body.reference(payment.reference),
+    )
+
+
+def _token(token: str | None) -> str | None:
+    if token is not None and not (0 < len(token) <= MANDATE_MAX and token.isascii() and token.isprintable()):
+        bad_request("transfers.mandate", "not a mandate's token")
+    return token
+
+
+async def _cash_order(request: Request[Any, Any, Any], kind: Kind, route: str) -> Response[bytes]:
+    cash = await body.parse(request, _cash)
+    account = body.address("account", cash.account)
+    deposit = kind is Kind.DEPOSIT
+    order = PaymentOrder(
+        once=required(request, route, cash),
+        kind=kind,
+        caller=None,
+        transfers=(
+            Transfer(
+                source=VAULT if deposit else account,
+                target=account if deposit else VAULT,
+                amount=cash.amount,
+            ),
+        ),
+        tokens=(None,),
+        description=body.description(cash.description),
+        reference=None,
+    )
+    return answer(await node_of(request).pay(order))
+
+
+def answer(outcome: Record | Denied) -> Response[bytes]:
+    if isinstance(outcome, Denied):
+        denied(outcome)
+    if outcome.refusal is not None:
+        refusal = outcome.refusal
+        return refused(
+            problem(
+                refusal.code.value,
+                refusal.detail,
+                iso=refusal.iso,
+                payment=outcome.id,
+                bank=refusal.bank,
+            )
+        )
+    return ok(payment_view(outcome), 201 if outcome.state is State.COMMITTED else 202)

@@ -1,0 +1,130 @@
+"""How accounts and payments look from outside: the same everywhere they are shown."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ciranda.agreement.message import AccountShown
+from ciranda.engine.customer import Customer
+from ciranda.engine.record import Record
+from ciranda.identity import VAULT, AccountId, Document
+from ciranda.instant import rfc3339
+from ciranda.ledger.account import Account
+from ciranda.refusal import Refusal
+
+
+class HolderView(msgspec.Struct, frozen=True, kw_only=True):
+    document: str
+    name: str
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    address: str
+    kind: Literal["individual", "business", "joint"]
+    holders: list[HolderView]
+    signatures: Literal["any", "all"] | None
+    status: Literal["open", "blocked", "closed"]
+    balance: int | None
+    """In minor units; null if the account is at another bank that does not show it now."""
+    held: int | None
+    available: int | None
+    opened_at: str
+    bank: str | UnsetType = UNSET
+    """The name of the account's bank; with `everywhere=true` only, like the two below."""
+    linked: bool | UnsetType = UNSET
+    reachable: bool | UnsetType = UNSET
+
+
+class TransferView(msgspec.Struct, frozen=True, kw_only=True):
+    source: str | None
+    """Null in a deposit."""
+    target: str | None
+    """Null in a withdrawal."""
+    amount: int
+
+
+class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    iso: str
+    detail: str
+    bank: str
+
+
+class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    kind: Literal["payment", "deposit", "withdrawal"]
+    status: Literal["awaiting_approval", "pending", "settled", "refused"]
+    transfers: list[TransferView]
+    amount: int
+    description: str | None
+    reference: str | None
+    created_at: str
+    decided_at: str | UnsetType = UNSET
+    refusal: RefusalView | UnsetType = UNSET
+    witnesses: list[str] | UnsetType = UNSET
+    """The banks that keep a copy of the decision; of a payment between banks only."""
+
+
+def account_view(account: Account, holders: dict[Document, Customer]) -> AccountView:
+    return AccountView(
+        address=account.id,
+        kind=account.kind.value,  # type: ignore[arg-type]
+        holders=[HolderView(document=one, name=holders[one].name) for one in account.holders],
+        signatures=account.signatures,
+        status=account.status.value,
+        balance=account.balance,
+        held=account.held,
+        available=account.available,
+        opened_at=rfc3339(account.opened_at),
+    )
+
+
+def shown_view(account: AccountShown, bank: str, reachable: bool) -> AccountView:
+    """An account at another bank."""
+    return AccountView(
+        address=account.account,
+        kind=account.kind,  # type: ignore[arg-type]
+        holders=[HolderView(document=document, name=name) for document, name in account.holders],
+        signatures=account.signatures,  # type: ignore[arg-type]
+        status=account.status,  # type: ignore[arg-type]
+        balance=account.balance,
+        held=account.held,
+        available=account.available,
+        opened_at=rfc3339(account.opened_at),
+        bank=bank,
+        linked=True,
+        reachable=reachable,
+    )
+
+
+def payment_view(record: Record) -> PaymentView:
+    return PaymentView(
+        id=record.id,
+        kind=record.kind.value,
+        status=record.status.value,
+        transfers=[
+            TransferView(
+                source=outside(clause.transfer.source),
+                target=outside(clause.transfer.target),
+                amount=clause.transfer.amount,
+            )
+            for clause in record.clauses
+        ],
+        amount=record.amount,
+        description=record.description,
+        reference=record.reference,
+        created_at=rfc3339(record.created_at),
+        decided_at=UNSET if record.decided_at is None else rfc3339(record.decided_at),
+        refusal=UNSET if record.refusal is None else refusal_view(record.refusal),
+        witnesses=UNSET if record.header is None else list(record.header.witnesses),
+    )
+
+
+def refusal_view(refusal: Refusal) -> RefusalView:
+    return RefusalView(code=refusal.code.value, iso=refusal.iso, detail=refusal.detail, bank=refusal.bank)
+
+
+def outside(account: AccountId) -> str | None:
+    """The vault has no address."""
+    return None if account == VAULT else account

@@ -1,0 +1,96 @@
+"""Problems: what a client is told when something is not done (RFC 9457), each code in one table."""
+
+import msgspec
+
+from ciranda.refusal import Code
+
+STATUS: dict[str, int] = {
+    "bad_request": 400,
+    "idempotency_key_required": 400,
+    "unauthenticated": 401,
+    "wrong_credentials": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "too_slow": 408,
+    "document_taken": 409,
+    "account_exists": 409,
+    "too_large": 413,
+    "balance_not_zero": 422,
+    "idempotency_mismatch": 422,
+    "invalid_document": 422,
+    "invalid_holders": 422,
+    "weak_password": 422,
+    **{code.value: 422 for code in Code},
+    "too_many_attempts": 429,
+    "overloaded": 503,
+    "unavailable": 503,
+}
+
+DETAIL: dict[str, str] = {
+    "bad_request": "The request is not well formed.",
+    "idempotency_key_required": "This call needs an Idempotency-Key header.",
+    "unauthenticated": "No valid token came with the request.",
+    "wrong_credentials": "Document or password is wrong.",
+    "forbidden": "You may not use this call.",
+    "not_found": "There is nothing here, or it is not yours to see.",
+    "method_not_allowed": "There is no such method here.",
+    "too_slow": "The request did not come in time.",
+    "document_taken": "A customer with this document exists already.",
+    "account_exists": "You have an individual account in this bank already.",
+    "too_large": "The request is too large.",
+    "balance_not_zero": "The account still has money in it or on its way.",
+    "idempotency_mismatch": "This Idempotency-Key was used before, with another body.",
+    "invalid_document": "This is not a valid CPF or CNPJ.",
+    "invalid_holders": "A joint account has two or more different customers of this bank, you among them.",
+    "weak_password": "The password has 8 to 128 characters and is not your document.",
+    "too_many_attempts": "Too many wrong passwords in a row; try again later.",
+    "overloaded": "Too much is under way; nothing was recorded; try again.",
+    "unavailable": "The bank cannot do this now; try again.",
+}
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every answer that is not a success; media type `application/problem+json`."""
+
+    type: str
+    """A URN that is unique to the code."""
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldError, ...] | None = None
+    """What is wrong with the request, field by field."""
+    iso: str | None = None
+    """The ISO 20022 reason code of a refusal."""
+    payment: str | None = None
+    """The id of the payment that was refused."""
+    bank: str | None = None
+    """The bank whose refusal it is."""
+
+
+def problem(
+    code: str,
+    detail: str | None = None,
+    *,
+    errors: tuple[FieldError, ...] | None = None,
+    iso: str | None = None,
+    payment: str | None = None,
+    bank: str | None = None,
+) -> Problem:
+    return Problem(
+        type=f"urn:ciranda:problem:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=STATUS[code],
+        detail=detail or DETAIL[code],
+        code=code,
+        errors=errors,
+        iso=iso,
+        payment=payment,
+        bank=bank,
+    )

@@ -1,0 +1,1 @@
+"""Ciranda as the outside sees it: real processes, real databases, real HTTP, and nothing of the product imported."""

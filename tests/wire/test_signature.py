@@ -1,0 +1,326 @@
+"""A message counts only if a member signed it, for us, and, if it is an answer, for the request that we sent."""
+
+import datetime
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, MappingKeyResolver
+from http_message_signatures.algorithms import ED25519
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ciranda.identity import Ispb
+from ciranda.roster import Member, Roster
+from ciranda.wire.signature import METHOD, PATH, TAG, WINDOW_S, BadSignature, Seal
+
+A, B, C = Ispb("10000001"), Ispb("10000002"), Ispb("10000003")
+NOW = 1_800_000_000
+BODY = b'{"sender":"10000001"}'
+
+KEYS = {bank: Ed25519PrivateKey.from_private_bytes(bank.encode() * 4) for bank in (A, B, C)}
+STRANGER = Ed25519PrivateKey.from_private_bytes(b"stranger" * 4)
+
+ROSTER = Roster(
+    name="Circle",
+    currency="BRL",
+    version=1,
+    witnesses=1,
+    deadline_ms=5_000,
+    members={
+        bank: Member(
+            ispb=bank,
+            name=f"Bank {bank}",
+            slug=bank,
+            public_url="http://127.0.0.1",
+            peer_url="http://127.0.0.1",
+            public_key=key.public_key().public_bytes_raw(),
+            credit_limit=0,
+        )
+        for bank, key in KEYS.items()
+    },
+)
+
+
+def seal(bank: Ispb, key: Ed25519PrivateKey | None = None) -> Seal:
+    return Seal(bank, key or KEYS[bank], ROSTER)
+
+
+def request(body: bytes = BODY) -> dict[str, str]:
+    return seal(A).sign_request(B, body, NOW)
+
+
+def accept(headers: dict[str, str], body: bytes = BODY, at: Ispb = B, now: int = NOW) -> Ispb:
+    signed = seal(at).verify_request(headers.items(), now)
+    signed.check_body(body)
+    return signed.sender
+
+
+# Requests.
+
+
+def test_a_members_request_is_accepted_and_names_its_sender() -> None:
+    assert accept(request()) == A
+
+
+def test_the_names_of_headers_may_be_in_any_case() -> None:
+    assert accept({name.title(): value for name, value in request().items()}) == A
+
+
+def test_an_empty_body_is_signed_like_any_other() -> None:
+    assert accept(request(b""), b"") == A
+
+
+def test_a_forged_signature_is_refused() -> None:
+    with pytest.raises(BadSignature):
+        accept(seal(A, STRANGER).sign_request(B, BODY, NOW))
+
+
+def test_a_stranger_is_refused_under_any_name() -> None:
+    with pytest.raises(BadSignature):
+        accept(seal(Ispb("99999999"), STRANGER).sign_request(B, BODY, NOW))
+
+
+def test_a_member_cannot_speak_for_another() -> None:
+    headers = seal(C).sign_request(B, BODY, NOW)
+    with pytest.raises(BadSignature):
+        accept(headers | {"ciranda-sender": A})
+
+
+def test_a_request_replayed_to_another_bank_is_refused() -> None:
+    with pytest.raises(BadSignature, match="another bank"):
+        accept(request(), at=C)
+
+
+def test_an_altered_body_is_refused() -> None:
+    with pytest.raises(BadSignature):
+        accept(request(), BODY + b" ")
+
+
+def test_a_body_with_its_own_digest_is_refused() -> None:
+    with pytest.raises(BadSignature):
+        accept(request() | {"content-digest": request(b"other")["content-digest"]}, b"other")
+
+
+@pytest.mark.parametrize(
+    "name", ["ciranda-sender", "ciranda-receiver", "content-digest", "signature", "signature-input"]
+)
+def test_no_header_can_be_altered_left_out_or_doubled(name: str) -> None:
+    headers = request()
+    for altered in (
+        headers | {name: headers[name][:-1]},
+        headers | {name: headers[name] + ", " + headers[name]},
+        headers | {name: ""},
+        {other: value for other, value in headers.items() if other != name},
+    ):
+        with pytest.raises(BadSignature):
+            accept(altered)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("created=1800000000", "created=1800000001"),
+        (f"expires={NOW + WINDOW_S}", "expires=1900000000"),
+        (TAG, "other-tag"),
+        (' "content-digest"', ""),
+    ],
+)
+def test_nothing_of_what_is_said_about_a_signature_can_be_altered(change: tuple[str, str]) -> None:
+    headers = request()
+    assert change[0] in headers["signature-input"]
+    with pytest.raises(BadSignature):
+        accept(headers | {"signature-input": headers["signature-input"].replace(*change)})
+
+
+def test_clocks_may_differ_by_five_minutes_either_way() -> None:
+    for now in (NOW - WINDOW_S, NOW + WINDOW_S):
+        assert accept(request(), now=now) == A
+
+
+def test_an_expired_request_is_refused() -> None:
+    with pytest.raises(BadSignature, match="expired"):
+        accept(request(), now=NOW + WINDOW_S + 1)
+
+
+def test_a_request_from_the_future_is_refused() -> None:
+    with pytest.raises(BadSignature, match="future"):
+        accept(request(), now=NOW - WINDOW_S - 1)
+
+
+# What another implementation of the standard would write, and read.
+
+COVERED = ("@method", "@path", "content-digest", "ciranda-sender", "ciranda-receiver")
+
+
+def foreign(
+    covered: tuple[str, ...] = COVERED,
+    expires: int | None = WINDOW_S,
+    tag: str = TAG,
+    method: str = METHOD,
+    path: str = PATH,
+    sender: Ispb = A,
+    key: Ispb = A,
+) -> dict[str, str]:
+    headers = {"ciranda-sender": sender, "ciranda-receiver": B, "x-more": "1"}
+    headers["content-digest"] = request()["content-digest"]
+    message = SimpleNamespace(method=method, url=f"http://bank.example{path}", headers=headers)
+    created = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
+    keys = MappingKeyResolver(public_keys={}, private_keys={key: KEYS[key]})
+    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=keys).sign(
+        message,
+        key_id=key,
+        created=created,
+        expires=None if expires is None else created + datetime.timedelta(seconds=expires),
+        tag=tag,
+        covered_component_ids=covered,
+        use_existing_digest=True,
+    )
+    return headers
+
+
+def test_the_standards_own_signer_is_understood_in_any_order_and_with_more_covered() -> None:
+    assert accept(foreign()) == A
+    assert accept(foreign((*reversed(COVERED), "x-more"))) == A
+
+
+@pytest.mark.parametrize("left_out", COVERED)
+def test_a_valid_signature_that_covers_too_little_is_refused(left_out: str) -> None:
+    headers = foreign(tuple(name for name in COVERED if name != left_out))
+    with pytest.raises(BadSignature, match="does not cover"):
+        accept(headers)
+
+
+def test_a_member_who_signs_as_itself_cannot_name_another_as_sender() -> None:
+    with pytest.raises(BadSignature, match="under another"):
+        accept(foreign(sender=A, key=C))
+
+
+def test_a_request_is_signed_once() -> None:
+    once, twice = request(), {name.lower(): value for name, value in foreign().items()}
+    both = {name: f"{once[name]}, {twice[name]}" for name in ("signature", "signature-input")}
+    with pytest.raises(BadSignature, match="more than one"):
+        accept(once | both)
+
+
+def test_a_signature_for_another_path_method_or_purpose_is_refused() -> None:
+    for headers in (foreign(path="/v1/payments"), foreign(method="PUT"), foreign(tag="mail")):
+        with pytest.raises(BadSignature):
+            accept(headers)
+
+
+def test_a_signature_that_never_expires_is_refused() -> None:
+    with pytest.raises(BadSignature, match="expires"):
+        accept(foreign(expires=None))
+
+
+def test_the_standards_own_verifier_understands_us() -> None:
+    class Timeless(HTTPMessageVerifier):
+        def validate_created_and_expires(self, sig_input: object, max_age: object = None) -> None:
+            pass
+
+    verifier = Timeless(
+        signature_algorithm=ED25519,
+        key_resolver=MappingKeyResolver(
+            public_keys={bank: key.public_key() for bank, key in KEYS.items()}, private_keys={}
+        ),
+    )
+    asked = SimpleNamespace(method="POST", url="https://bank.example/peer/v1/messages", headers=request())
+    verifier.verify(asked, expect_tag=TAG, body=BODY, require_components=COVERED)
+
+    signed = seal(B).verify_request(asked.headers.items(), NOW)
+    answered = SimpleNamespace(
+        status_code=200, request=asked, headers=seal(B).sign_response(signed, b"answer", NOW)
+    )
+    verifier.verify(
+        answered, expect_tag=TAG, body=b"answer", require_components=("@status", '"signature";req')
+    )
+
+
+# Responses.
+
+
+def respond(
+    headers: dict[str, str], body: bytes = b"answer", bank: Ispb = B, now: int = NOW
+) -> dict[str, str]:
+    return seal(bank).sign_response(seal(B).verify_request(headers.items(), NOW), body, now)
+
+
+def check(
+    asked: dict[str, str],
+    answered: dict[str, str],
+    body: bytes = b"answer",
+    status: int = 200,
+    now: int = NOW,
+) -> None:
+    seal(A).verify_response(asked, status, answered.items(), body, now)
+
+
+def test_the_peers_answer_is_accepted() -> None:
+    check(request(), respond(request()))
+
+
+def test_an_answer_to_another_request_is_refused() -> None:
+    with pytest.raises(BadSignature):
+        check(request(), respond(request(b"another question")))
+
+
+def test_an_answer_by_another_member_is_refused() -> None:
+    with pytest.raises(BadSignature, match="another bank"):
+        check(request(), respond(request(), bank=C))
+
+
+def test_an_answer_meant_for_another_bank_is_refused() -> None:
+    asked = seal(C).sign_request(B, BODY, NOW)
+    with pytest.raises(BadSignature):
+        check(asked, respond(asked))
+
+
+Spoil = Callable[[dict[str, str]], None]
+SPOILS: dict[str, Spoil] = {
+    "an altered body": lambda answer: check(request(), answer, b"other"),
+    "another status": lambda answer: check(request(), answer, status=500),
+    "expired": lambda answer: check(request(), answer, now=NOW + WINDOW_S + 1),
+    "from the future": lambda answer: check(request(), answer, now=NOW - WINDOW_S - 1),
+    "unsigned": lambda answer: check(request(), {}),
+    "a request in place of an answer": lambda answer: check(request(), request()),
+    "another sender": lambda answer: check(request(), answer | {"ciranda-sender": C}),
+    "another receiver": lambda answer: check(request(), answer | {"ciranda-receiver": C}),
+    "another digest": lambda answer: check(
+        request(), answer | {"content-digest": respond(request(), b"o")["content-digest"]}, b"o"
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
+def test_an_answer_is_refused_when_it_is(spoil: Spoil) -> None:
+    with pytest.raises(BadSignature):
+        spoil(respond(request()))
+
+
+# Anything at all.
+
+texts = st.text(max_size=60) | st.sampled_from(
+    [
+        "ciranda=1",
+        "ciranda=()",
+        "ciranda=::",
+        f'ciranda=("@status");tag="{TAG}"',
+        f'a=("a" "b";sf;key="x");tag="{TAG}";created=1',
+        f'a=(1 2);tag="{TAG}"',
+        f'a=("@method";req);keyid=1;tag="{TAG}"',
+        f'a=("@method");keyid="{A}";created=1e9;tag="{TAG}"',
+        "a=:AAAA:",
+    ]
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(request())), texts))
+def test_any_headers_are_refused_with_one_exception(damage: dict[str, str]) -> None:
+    for headers in (damage, request() | damage):
+        if headers != request():
+            with pytest.raises(BadSignature):
+                accept(headers)
+            with pytest.raises(BadSignature):
+                check(request(), headers)

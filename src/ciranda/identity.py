@@ -5,6 +5,7 @@ Every `parse_…` raises ValueError with a sentence fit for the person who typed
 """
 
 import re
+from operator import mul
 from typing import Literal, NewType
 
 from stdnum.br import cnpj, cpf
@@ -27,6 +28,7 @@ VAULT = AccountId("vault")
 _ISPB = re.compile(r"[0-9A-Z]{8}")
 _ADDRESS = re.compile(r"([0-9A-Z]{8})\.([0-9]{4})\.([0-9]{2,20})")
 _END_TO_END_ID = re.compile(r"E([0-9A-Z]{8})([0-9]{12})([a-zA-Z0-9]{11})")
+_WEIGHTS = (2, 3, 4, 5, 6, 7, 8, 9) * 3
 _PUNCTUATION = str.maketrans("", "", " .-/")
 
 ALPHANUMERICS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -48,7 +50,8 @@ def check_digit(branch: str, number: str) -> str:
 
     From the right the digits weigh 2, 3 … 9, 2, 3 …; the digit is 11 - (sum mod 11), where 10 and 11 become 0.
     """
-    total = sum(int(digit) * (2 + place % 8) for place, digit in enumerate(reversed(branch + number)))
+    digits = (branch + number)[::-1]
+    total = sum(map(mul, map(int, digits), _WEIGHTS))
     digit = 11 - total % 11
     return "0" if digit > 9 else str(digit)
 

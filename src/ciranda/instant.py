@@ -4,6 +4,7 @@ An instant is only ever *given* to the pure half of the bank; nothing here reads
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType
 
 Instant = NewType("Instant", int)
@@ -17,8 +18,7 @@ def later(instant: Instant, duration_ms: int) -> Instant:
 
 def rfc3339(instant: Instant) -> str:
     """`2026-11-23T05:14:20.123Z`."""
-    moment = _EPOCH + timedelta(milliseconds=instant)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{instant % 1000:03d}Z"
+    return f"{_second(instant // 1000)}.{instant % 1000:03d}Z"
 
 
 def parse_rfc3339(text: str) -> Instant:
@@ -31,4 +31,17 @@ def parse_rfc3339(text: str) -> Instant:
 
 def minute_stamp(instant: Instant) -> str:
     """UTC `yyyyMMddHHmm`, as an EndToEndId carries it."""
-    return f"{_EPOCH + timedelta(milliseconds=instant):%Y%m%d%H%M}"
+    return _minute(instant // 60_000)
+
+
+# Most instants are of this very second, and of this very minute.
+
+
+@lru_cache(256)
+def _second(since_epoch: int) -> str:
+    return f"{_EPOCH + timedelta(seconds=since_epoch):%Y-%m-%dT%H:%M:%S}"
+
+
+@lru_cache(16)
+def _minute(since_epoch: int) -> str:
+    return f"{_EPOCH + timedelta(minutes=since_epoch):%Y%m%d%H%M}"

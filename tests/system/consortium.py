@@ -63,7 +63,7 @@ class Bank:
         self.workers = workers
         self._settings = folder / self.slug / "bank.toml"
         self._operator = (folder / self.slug / "operator.token").read_text().strip()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
         # A connection for each request: none is left over from before a crash, and all workers get their share.
         self.http = httpx.Client(
             base_url=self.public_url,
@@ -77,17 +77,12 @@ class Bank:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [CIRANDA, "serve", self._settings, "--workers", str(self.workers)],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            command: list[str | Path] = [CIRANDA, "serve", self._settings, "--workers", str(self.workers)]
+            self._started.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None, f"{self.slug} was never started"
-        return self._process
+        return self._started[-1]
 
     def children(self) -> list[psutil.Process]:
         """The workers, if there are several."""
@@ -122,12 +117,12 @@ class Bank:
         self.wait_ready()
 
     def close(self) -> None:
-        """Kills whatever is left of it."""
+        """Kills whatever is left of it, and of what it started."""
         self.http.close()
-        if self._process is not None:
+        for process in self._started:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(STOP_S)
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_S)
 
     def tail(self) -> str:
         """The end of its log."""
@@ -192,7 +187,7 @@ class Bank:
 
     def reaches(self, peer: "Bank") -> bool:
         peers = found(self.call("GET", "/v1/bank"))["peers"]
-        return next(known["reachable"] for known in peers if known["ispb"] == peer.ispb)
+        return any(known["reachable"] for known in peers if known["ispb"] == peer.ispb)
 
     def sign_up(self, name: str, document: str | None = None) -> "Customer":
         """A new customer, logged in. A person, unless the document is a company's."""
@@ -334,6 +329,11 @@ class Consortium:
         """What all customers of all banks have together."""
         return sum(bank.audit()["balances"]["customers"] for bank in self.banks)
 
+    def check_logs(self) -> None:
+        """No bank stumbled over its own mistake, not even over one that it told nobody about."""
+        for bank in self.banks:
+            assert "Traceback" not in bank.log.read_text(errors="replace"), f"{bank.slug}: {bank.tail()}"
+
     def close(self) -> None:
         for bank in self.banks:
             bank.close()
@@ -356,6 +356,7 @@ def consortium(
     try:
         circle.start()
         yield circle
+        circle.check_logs()
     finally:
         RUNNING.remove(circle)
         circle.close()

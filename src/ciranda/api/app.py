@@ -136,8 +136,7 @@ def _counting(figures: health.Metrics) -> Callable[[ASGIApp], ASGIApp]:
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     route = str(scope.get("path_template", ""))
-                    figures.requests.labels(route, message["status"]).inc()
-                    figures.seconds.labels(route).observe(time.perf_counter() - start)
+                    figures.answered(route, message["status"], time.perf_counter() - start)
                 await send(message)
 
             await app(scope, receive, sending)

@@ -52,10 +52,11 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
 class Metrics:
     def __init__(self, node: Node) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
+        self._by_answer: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._requests = Counter(
             "ciranda_requests", "Answers, by route and status.", ["route", "status"], registry=self._registry
         )
-        self.seconds = Histogram(
+        self._seconds = Histogram(
             "ciranda_request_seconds",
             "From a request's head to its answer.",
             ["route"],
@@ -69,6 +70,18 @@ class Metrics:
         )
         for peer in node.bank.roster.peers_of(node.bank.ispb):
             reachable.labels(peer.ispb).set_function(partial(_up, node, peer.ispb))
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        counter_and_histogram = self._by_answer.get((route, status))
+        if counter_and_histogram is None:
+            # Looking labels up costs more than counting.
+            counter_and_histogram = self._by_answer[route, status] = (
+                self._requests.labels(route, status),
+                self._seconds.labels(route),
+            )
+        counter, histogram = counter_and_histogram
+        counter.inc()
+        histogram.observe(seconds)
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

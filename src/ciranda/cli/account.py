@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from ciranda.cli.bank import BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.screen import JsonOption, money, out, show_json, table
@@ -47,7 +48,7 @@ def accounts(
         if as_json:
             show_json({"accounts": found})
         elif found:
-            _show(found, chosen.name, circle.currency())
+            _show(found, circle.currency())
         else:
             out.print(say("You have no account at {bank} yet: ciranda open", bank=chosen.name))
 
@@ -144,27 +145,31 @@ def local_time(text: str) -> str:
     return f"{datetime.fromisoformat(text).astimezone():%d/%m/%Y %H:%M:%S}"
 
 
-def _show(accounts: list[ListedAccount], bank: str, currency: str) -> None:
+def _show(accounts: list[ListedAccount], currency: str) -> None:
     balance, held, available = say("balance"), say("held"), say("available")
-    shown = table(
-        say("bank"),
-        say("account"),
-        say("kind"),
-        balance,
-        held,
-        available,
-        say("status"),
-        right=(balance, held, available),
-    )
+    several = any(account.bank for account in accounts)
+    some_held = any(account.held for account in accounts)
+    columns = [say("account"), say("kind"), balance, available, say("status")]
+    if some_held:
+        columns.insert(3, held)
+    if several:
+        columns.insert(0, say("bank"))
+    shown = table(*columns, right=(balance, held, available))
     for account in accounts:
-        shown.add_row(
-            account.bank or bank,
+        row: list[Text | str] = [
             account.address,
             say(account.kind),
-            *(
-                "" if figure is None else money(figure, currency)
-                for figure in (account.balance, account.held, account.available)
-            ),
+            _figure(account.balance, currency),
+            _figure(account.available, currency),
             say(account.status) if account.reachable else say("its bank cannot be reached now"),
-        )
+        ]
+        if some_held:
+            row.insert(3, _figure(account.held, currency))
+        if several:
+            row.insert(0, account.bank or "")
+        shown.add_row(*row)
     out.print(shown)
+
+
+def _figure(amount: int | None, currency: str) -> Text:
+    return Text() if amount is None else money(amount, currency)

@@ -17,6 +17,7 @@ from ciranda.cli.books import Book, Contradiction, Decisions, Looks, Pair, Verdi
 from ciranda.cli.screen import JsonOption, money, out, show_json, table
 from ciranda.client import BankAway, BankClient, ProblemError
 from ciranda.identity import Ispb
+from ciranda.money import spell
 from ciranda.roster import Member, Roster
 from ciranda.settings import CONSORTIUM, OPERATOR_TOKEN, SettingsError, load_consortium, read_operator_token
 
@@ -147,27 +148,31 @@ async def _of_all(
 
 def told(report: Report, roster: Roster) -> RenderableType:
     """The report, for a person."""
-    return Group(
-        _books(report, roster), Text(), _positions(report, roster), Text(), *_verdicts(report, roster)
-    )
+    tables = (_books(report, roster), _payments(report, roster), _positions(report, roster))
+    spaced = [part for shown in tables for part in (shown, Text())] if report.books else []
+    return Group(*spaced, *_verdicts(report, roster))
 
 
 def _books(report: Report, roster: Roster) -> Table:
-    figures = ("customers", "vault", "peers", "sum", "held", "accounts", "settled", "refused", "in doubt")
+    figures = ("customers", "vault", "peers", "sum")
     shown = table("bank", *figures, right=figures)
     for book in report.books:
-        balances, counts = book.audit.balances, book.audit.payments
+        balances = book.audit.balances
+        columns = (balances.customers, balances.vault, sum(balances.clearing.values()), balances.sum)
+        shown.add_row(book.name, *(money(figure, roster.currency) for figure in columns))
+    return shown
+
+
+def _payments(report: Report, roster: Roster) -> Table:
+    figures = ("accounts", "held", "settled", "refused", "in doubt")
+    shown = table("bank", *figures, right=figures)
+    for book in report.books:
+        counts = book.audit.payments
         shown.add_row(
             book.name,
-            money(balances.customers, roster.currency),
-            money(balances.vault, roster.currency),
-            money(sum(balances.clearing.values()), roster.currency),
-            money(balances.sum, roster.currency),
-            money(book.audit.held, roster.currency),
             str(book.audit.accounts),
-            str(counts.settled),
-            str(counts.refused),
-            str(counts.in_doubt),
+            money(book.audit.held, roster.currency),
+            *(str(count) for count in (counts.settled, counts.refused, counts.in_doubt)),
         )
     return shown
 
@@ -222,8 +227,19 @@ def _verdicts(report: Report, roster: Roster) -> list[Text]:
         ),
     ]
     if report.code == 0:
-        lines.append(Text("All holds: no money was made or lost.", style="bold green"))
+        lines.append(
+            Text(f"All holds: no money was made or lost.{_in_cash(report, roster)}", style="bold green")
+        )
     return lines
+
+
+def _in_cash(report: Report, roster: Roster) -> str:
+    """What the customers of all banks have is what lies in the vaults: said only of banks at rest, where it shows."""
+    customers = sum(book.audit.balances.customers for book in report.books)
+    vaults = sum(book.audit.balances.vault for book in report.books)
+    if customers + vaults != 0:
+        return ""
+    return f" Customers have {spell(customers, roster.currency)}: what the vaults took in."
 
 
 def _verdict(holds: bool, check: str, sentence: str) -> Text:

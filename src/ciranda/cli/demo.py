@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
@@ -70,7 +69,7 @@ async def _tell(dir: Path | None, once: bool) -> int:
             report = await examine(folder, roster)
             out.print(told(report, roster))
             if not once:
-                out.print(_where_to_look(roster, folder))
+                _where_to_look(roster, folder)
                 await asyncio.Event().wait()
             return report.code
         except (NotReady, StoryBroken) as error:
@@ -123,20 +122,32 @@ def _welcome() -> Panel:
     )
 
 
-def _where_to_look(roster: Roster, folder: Path) -> Panel:
+def _where_to_look(roster: Roster, folder: Path) -> None:
     jatoba = list(roster.members.values())[1]
-    login = f'{{"document": "{MARIA.document}", "password": "{PASSWORD}"}}'
-    lines = [
-        Text.assemble(("The API, to read and to try", "bold")),
-        *(Text(f"  {member.name:<8} {member.public_url}/docs") for member in roster.members.values()),
-        Text.assemble(("\nAs a customer", "bold"), f" ({MARIA.name}, password {PASSWORD})"),
-        Text(f"  export CIRANDA_CONSORTIUM={folder}"),
-        Text(f"  ciranda login --bank {jatoba.slug} --document {MARIA.document}"),
-        Text("  ciranda accounts"),
-        Text.assemble(("\nAs a program", "bold")),
-        Text(f"  curl -s {jatoba.public_url}/v1/sessions -H 'content-type: application/json' -d '{login}'"),
-        Text.assemble(("\nAs the operator", "bold"), f" (token in {folder}/<bank>/{OPERATOR_TOKEN})"),
-        Text(f"  ciranda audit {folder}"),
-        Text("\nPress Ctrl-C to stop", style="bold"),
-    ]
-    return Panel(Group(*lines), title="Look around", border_style="cyan", title_align="left")
+    chapter("Look around", "The banks stay up. Everything can be tried in another terminal.")
+    _look(
+        "The API, to read and to try", *(f"{m.name:<8} {m.public_url}/docs" for m in roster.members.values())
+    )
+    _look(
+        f"As {MARIA.name}, a customer; her password: {PASSWORD}",
+        f"export CIRANDA_CONSORTIUM={folder}",
+        f"ciranda login --bank {jatoba.slug} --document {MARIA.document}",
+        "ciranda accounts",
+    )
+    _look(
+        "As a program",
+        f"curl -s {jatoba.public_url}/v1/sessions -H 'content-type: application/json' \\",
+        f'  -d \'{{"document": "{MARIA.document}", "password": "{PASSWORD}"}}\'',
+    )
+    _look(
+        f"As the operator; the token is in {folder / jatoba.slug / OPERATOR_TOKEN}",
+        f"ciranda audit {folder}",
+    )
+    out.print("Press Ctrl-C to stop", style="bold")
+
+
+def _look(title: str, *lines: str) -> None:
+    out.print(title, style="bold", soft_wrap=True)
+    for line in lines:
+        out.print(f"  {line}", soft_wrap=True)
+    out.print()

@@ -81,9 +81,9 @@ def init(
     Example: ciranda init ./consortium --database 'postgresql://ciranda@localhost:5432/{slug}'
     """
     roster = found(dir, banks=banks, base_port=base_port, database=database)
-    shown = table("bank", "ISPB", "public", "peers", "folder")
+    shown = table("bank", "ISPB", "public", "peers")
     for member in roster.members.values():
-        shown.add_row(member.name, member.ispb, member.public_url, member.peer_url, str(dir / member.slug))
+        shown.add_row(member.name, member.ispb, member.public_url, member.peer_url)
     out.print(shown)
     out.print(f"\nStart all of them: ciranda up {dir}")
     out.print(f"Or one:            ciranda serve {dir / TREES[0].slug / BANK}")

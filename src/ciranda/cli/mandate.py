@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
-from ciranda.cli.screen import CommandError, JsonOption, money, out, show_json, table
+from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument, typed_amount
 from ciranda.client import Mandate
@@ -193,28 +194,22 @@ def _typed_document(text: str) -> str:
 
 
 def _show(mandates: list[Mandate], circle: Circle) -> None:
-    used, total, each = say("used"), say("total"), say("per payment")
-    shown = table(
-        say("id"),
-        say("account"),
-        say("to"),
-        say("scopes"),
-        each,
-        total,
-        used,
-        say("until"),
-        right=(each, total, used),
-    )
+    """Two lines for each: it has more to say than fits on one."""
     currency = circle.currency()
     for mandate in mandates:
-        shown.add_row(
-            mandate.id,
-            mandate.account,
-            circle.name_of(mandate.initiator),
-            ", ".join(say(scope) for scope in mandate.scopes),
-            "" if mandate.per_payment is None else spell(mandate.per_payment, currency),
-            "" if mandate.total is None else spell(mandate.total, currency),
-            money(mandate.used, currency),
-            local_time(mandate.expires_at),
+        limits = [
+            f"{say(name)} {spell(amount, currency)}"
+            for name, amount in (
+                ("per payment", mandate.per_payment),
+                ("total", mandate.total),
+                ("used", mandate.used),
+            )
+            if amount is not None
+        ]
+        scopes = ", ".join(say(scope) for scope in mandate.scopes)
+        until = say("ended") if mandate.revoked_at else f"{say('until')} {local_time(mandate.expires_at)}"
+        out.print(Text(mandate.id, style="bold"), until)
+        out.print(
+            f"  {mandate.account} → {circle.name_of(mandate.initiator)} ({scopes}) · {' · '.join(limits)}",
+            soft_wrap=True,
         )
-    out.print(shown)

@@ -22,7 +22,7 @@ from ciranda.cli.screen import CommandError, JsonOption, err, money, out, show_j
 from ciranda.cli.speech import LangOption, reason, say
 from ciranda.cli.teller import DescriptionOption, KeyOption, typed_amount
 from ciranda.client import BankClient, Order, Payment, ProblemError
-from ciranda.identity import Address, bank_of, coordinator_of, parse_end_to_end_id
+from ciranda.identity import Address, bank_of, parse_end_to_end_id
 from ciranda.money import spell
 from ciranda.payment import Status
 
@@ -281,22 +281,12 @@ def _tell_refusal(circle: Circle, bank: str, code: str, detail: str) -> None:
 
 def _list(payments: list[Payment], circle: Circle) -> None:
     amount = say("amount")
-    shown = table(
-        say("when"),
-        say("id"),
-        amount,
-        say("status"),
-        say("bank"),
-        say("description"),
-        right=(amount, say("id")),
-    )
+    shown = table(say("when"), say("id"), amount, say("status"), right=(say("id"), amount))
     for payment in payments:
         shown.add_row(
             local_time(payment.created_at),
             payment.id,
             money(payment.amount, circle.currency()),
-            say(payment.status) + (f" ({reason(payment.refusal.code, '')})" if payment.refusal else ""),
-            circle.name_of(coordinator_of(parse_end_to_end_id(payment.id))),
-            payment.description or "",
+            say(payment.status) + (f": {reason(payment.refusal.code, '')}" if payment.refusal else ""),
         )
     out.print(shown)

@@ -63,6 +63,7 @@ _PORTUGUESE = {
     "to": "para",
     "total": "total",
     "until": "até",
+    "ended": "encerrada",
     "used": "usado",
     "when": "quando",
     "with": "com",

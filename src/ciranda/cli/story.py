@@ -39,7 +39,7 @@ class Person(NamedTuple):
 
 MARIA = Person("Maria da Areia", "11144477735", "individual")
 BAKERY = Person("Padaria da Praia", "11222333000181", "business")
-PASSWORD = "quem nao sabe entrar na roda"  # noqa: S105
+PASSWORD = "entre na roda"  # noqa: S105
 
 
 class StoryBroken(Exception):
@@ -71,7 +71,9 @@ def chapter(title: str, sentence: str) -> None:
 
 
 def step(*parts: str | Text | tuple[str, str]) -> None:
-    out.print(Text.assemble(("  › ", "cyan"), *parts))
+    line = Table.grid(padding=(0, 1))
+    line.add_row(Text("  ›", style="cyan"), Text.assemble(*parts))
+    out.print(line)
 
 
 class Story:
@@ -104,9 +106,7 @@ class Story:
             "Four banks",
             "Each is a process of its own, with its own database and its own key. They know each other from one file.",
         )
-        shown = table(
-            "bank", "ISPB", "public", "peers", "process", "ready after", right=("process", "ready after")
-        )
+        shown = table("bank", "ISPB", "address", "process", "ready after", right=("process", "ready after"))
         began = time.monotonic()
         for child in self._children:
             await child.start()
@@ -114,14 +114,7 @@ class Story:
             times = await asyncio.gather(*(_timed(child.ready(), began) for child in self._children))
         for child, seconds in zip(self._children, times, strict=True):
             member = child.member
-            shown.add_row(
-                member.name,
-                member.ispb,
-                member.public_url,
-                member.peer_url,
-                str(child.pid),
-                f"{seconds:.1f} s",
-            )
+            shown.add_row(member.name, member.ispb, member.public_url, str(child.pid), f"{seconds:.1f} s")
         out.print(shown)
 
     async def _customers_come(self) -> None:
@@ -198,7 +191,10 @@ class Story:
             id = await _until(
                 lambda: self._promised_by(ipe, sumauma), f"{ipe.name} and {sumauma.name} have promised"
             )
+            payment = await ipe.operator.payment(id)
             step(f"The payment is under way: {id}")
+            witnesses = ", ".join(self._name_of(ispb) for ispb in payment.witnesses or [])
+            step("Its witnesses, who keep a copy of the decision: ", (witnesses, "bold"))
             for place in (ipe, sumauma):
                 audit = await place.operator.audit()
                 step(f"{place.name} promised, and holds ", money(audit.held, self._currency))
@@ -207,14 +203,12 @@ class Story:
             try:
                 await asking
             except BankAway as away:
-                step(f"Maria's connection broke ({away.reason}): she cannot know.")
+                step(f"What Maria is told: {away.reason}. She cannot know what becomes of her payment.")
         buriti.child.resume()
         step("kill -CONT ", (buriti.name, "bold"))
         began = time.monotonic()
         living = [ipe, sumauma, buriti]
-        with out.status(
-            f"{jatoba.name} is dead; the others wait out its deadline and ask the payment's witnesses"
-        ):
+        with out.status(f"{jatoba.name} is dead; the others ask the payment's witnesses"):
             await _until(lambda: self._none_in_doubt(living), "the living banks have decided")
         step(
             f"After {time.monotonic() - began:.1f} s nobody is in doubt, and ",
@@ -230,7 +224,7 @@ class Story:
         step(
             f"{jatoba.name} is back after {time.monotonic() - began:.1f} s, and knows what was decided without it."
         )
-        await self._show_outcome(id, self._places)
+        await self._show_outcome(id, [jatoba])
         await self._ask_again(orders, key, id)
         await _until(self._nothing_held, "all banks have let go of what they held")
         out.print()

@@ -358,7 +358,7 @@ class BankClient:
         except TimeoutError as error:
             raise _BankSlow(self.url, "it did not answer in time", key) from error
         except aiohttp.ClientError as error:
-            raise BankAway(self.url, f"the connection failed ({type(error).__name__})", key) from error
+            raise BankAway(self.url, "the connection broke", key) from error
         if answer.status >= 400:
             raise _problem(answer.status, answer.headers, body)
         return body

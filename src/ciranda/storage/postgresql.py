@@ -23,6 +23,8 @@ STATEMENT_TIMEOUT_MS = 15_000
 
 
 class PostgresqlDatabase:
+    shared = True
+
     def __init__(self, url: str, lanes: int = 3) -> None:
         self.lanes = lanes
         self._url = url

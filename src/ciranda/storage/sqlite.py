@@ -34,6 +34,7 @@ class DatabaseTaken(Exception):
 
 class SqliteDatabase:
     lanes = 1
+    shared = False
 
     def __init__(self, path: str) -> None:
         """Raises DatabaseTaken."""

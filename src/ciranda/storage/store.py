@@ -46,6 +46,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
+SESSIONS_REMEMBERED = 50_000
 HORIZON_MS = 60_000
 """Beyond a deadline, no payment is ever left alone for longer than this."""
 
@@ -76,6 +77,9 @@ class SqlStore:
         self._readers = readers
         self._height = 0
         self._sessions = Gather(self._fetch_sessions)
+        self._remembered: dict[bytes, Session] = {}
+        """Only where no other process can end a session behind our back."""
+        self._sessions_ended = 0
 
     async def open(self) -> None:
         """Makes the bank's own accounts where they are missing, and sets their floors as the roster says."""
@@ -162,13 +166,25 @@ class SqlStore:
         await self._write(add)
 
     async def session(self, token_hash: bytes) -> Session | None:
-        return await self._sessions.get(token_hash)
+        remembered = self._remembered.get(token_hash)
+        if remembered is not None:
+            return remembered
+        ended_before = self._sessions_ended
+        session = await self._sessions.get(token_hash)
+        # A session that ended while we looked must not be remembered.
+        if session is not None and not self._database.shared and ended_before == self._sessions_ended:
+            if len(self._remembered) >= SESSIONS_REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
+            self._remembered[token_hash] = session
+        return session
 
     async def _fetch_sessions(self, token_hashes: list[bytes]) -> dict[bytes, Session]:
         return await self._look(lambda connection: look.sessions(connection, token_hashes))
 
     async def drop_session(self, token_hash: bytes) -> None:
         await self._write(lambda transaction: transaction.delete(schema.sessions, [(token_hash,)]))
+        self._remembered.pop(token_hash, None)
+        self._sessions_ended += 1
 
     async def count_attempt(
         self, document: Document, now: Instant, block_ms: Callable[[int], int]

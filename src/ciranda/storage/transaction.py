@@ -56,6 +56,9 @@ class Database(Protocol):
     lanes: int
     """How many transactions may be under way at once."""
 
+    shared: bool
+    """Whether other processes write to it too, so that nothing of it may be remembered here."""
+
     def transaction(self) -> AbstractContextManager[Transaction]: ...
 
     def close(self) -> None: ...

@@ -188,7 +188,7 @@ def test_the_console_script_ends_with_the_code_and_without_a_traceback(tmp_path:
     command = [sys.executable, "-m", "ciranda.cli.main", "audit", str(tmp_path / "nowhere")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "there is no such file" in done.stderr.replace("\n", "")
+    assert "there is no such file" in done.stderr
     assert "Traceback" not in done.stderr
 
 

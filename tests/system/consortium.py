@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -278,6 +278,35 @@ class Customer:
         """Gives a mandate on the account to another bank."""
         order = {"account": account, "initiator": initiator.ispb, "expires_at": "2099-12-31T00:00:00.000Z"}
         return created(self.call("POST", "/v1/mandates", {**order, **more}))
+
+
+class Person:
+    """One human being: an individual account in each of `banks`, and each of `tellers` may be told to pay from all."""
+
+    def __init__(self, tellers: Sequence[Bank], banks: Sequence[Bank], balance: int) -> None:
+        document = documents.cpf()
+        members = dict.fromkeys([*banks, *tellers])
+        self.at = {bank: bank.sign_up("Ana Maria", document) for bank in members}
+        self.account = {bank: self.at[bank].open() for bank in banks}
+        self.mandate = {
+            (teller, bank): self.at[bank].allow(account, teller)["token"]
+            for teller in tellers
+            for bank, account in self.account.items()
+            if teller is not bank
+        }
+        for bank, account in self.account.items():
+            bank.deposit(account, balance)
+
+    def transfer(self, teller: Bank, source: Bank, target: str, amount: int) -> Json:
+        """Out of the account at `source`, as `teller` must be asked for it."""
+        return transfer(self.account[source], target, amount, self.mandate.get((teller, source)))
+
+    def balances(self) -> list[int]:
+        return [self.at[bank].balance(account) for bank, account in self.account.items()]
+
+    def balances_become(self, *balances: int) -> None:
+        for (bank, account), balance in zip(self.account.items(), balances, strict=True):
+            self.at[bank].balance_becomes(account, balance)
 
 
 class Consortium:

@@ -16,7 +16,7 @@ from rich.text import Text
 from ciranda.money import spell
 
 _PIPED_WIDTH = 120
-"""A pipe has no width; this is enough to keep addresses and ids in one piece."""
+"""A pipe has no width. Tables get this one; sentences are left in one piece there, for whoever searches them."""
 
 
 class CommandError(Exception):
@@ -25,8 +25,9 @@ class CommandError(Exception):
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _PIPED_WIDTH
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    piped = not stream.isatty()
+    width = _PIPED_WIDTH if piped else None
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width, soft_wrap=piped)
 
 
 out = _console(stderr=False)
@@ -58,7 +59,11 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table; the columns named in `right` are for figures."""
     made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+        if column in right:
+            made.add_column(column, justify="right", no_wrap=True)
+        else:
+            # An address or an id may go on in the next line; a part of it would be none.
+            made.add_column(column, overflow="fold")
     return made
 
 

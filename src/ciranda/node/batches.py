@@ -13,6 +13,7 @@ from ciranda.ports import Store, Unavailable
 
 WAITING_MAX = 12_000
 BATCH_MAX = 1_000
+NOTE_S = 0.05
 
 
 class Overloaded(Exception):
@@ -42,14 +43,27 @@ class Batches:
 
     def owe(self, input: Input) -> "asyncio.Future[Reply]":
         """What must be taken in: it belongs to something that has begun. The future may raise Unavailable."""
+        future = self._append(input)
+        self._wake()
+        return future
+
+    def note(self, input: Input) -> "asyncio.Future[Reply]":
+        """What nobody waits for: it goes along with the next batch, and makes one of its own only if none comes."""
+        future = self._append(input)
+        asyncio.get_running_loop().call_later(NOTE_S, self._wake)
+        return future
+
+    def _append(self, input: Input) -> "asyncio.Future[Reply]":
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._queue.append((input, future))
-        if self._idle_lanes:
+        return future
+
+    def _wake(self) -> None:
+        if self._idle_lanes and self._queue:
             self._idle_lanes -= 1
             lane = asyncio.create_task(self._work())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
-        return future
 
     async def _work(self) -> None:
         try:
@@ -78,5 +92,6 @@ class Batches:
 
     async def drain(self) -> None:
         """Returns when nothing waits any more."""
+        self._wake()
         while self._lanes:
             await asyncio.wait(self._lanes)

@@ -171,6 +171,13 @@ class Coordinator:
         attempt = Attempt(self._bank.ispb, banks)
         parts = parts_of(begin)
         end = self._clock.steady_ms() + self._left_ms(record)
+        if len(banks) == 1:
+            self._count(
+                attempt,
+                banks[0],
+                await self._vote(self._prepare(begin, record, parts, banks[0]), banks[0], end),
+            )
+            return attempt
         asking = {
             asyncio.ensure_future(self._vote(self._prepare(begin, record, parts, bank), bank, end)): bank
             for bank in banks
@@ -179,14 +186,16 @@ class Coordinator:
         while waiting and attempt.decision is None:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                vote = task.result()
-                if isinstance(vote, Code):
-                    attempt.unheard(vote)
-                else:
-                    attempt.voted(asking[task], vote)
+                self._count(attempt, asking[task], task.result())
         for task in waiting:
             task.cancel()
         return attempt
+
+    def _count(self, attempt: Attempt, bank: Ispb, vote: Vote | Code) -> None:
+        if isinstance(vote, Code):
+            attempt.unheard(vote)
+        else:
+            attempt.voted(bank, vote)
 
     def _prepare(self, begin: Begin, record: Record, parts: list[Part], bank: Ispb) -> Prepare:
         """What `bank` needs to know, and nothing of the others' business."""
@@ -255,7 +264,7 @@ class Coordinator:
                 log.warning("peer_broke_the_protocol", peer=bank, payment=record.id, answer=answer)
             return
         try:
-            await self._batches.owe(Told(id=record.id, bank=bank))
+            await self._batches.note(Told(id=record.id, bank=bank))
         except Unavailable:
             return
 

@@ -79,6 +79,12 @@ def test_positions_that_came_to_rest_hold() -> None:
     assert verdict(made) is Verdict.HOLDS
 
 
+def test_positions_that_agree_while_anything_is_in_doubt_must_agree_twice() -> None:
+    running = [book("A", "B", 10, in_doubt=1), book("B", "A", -10)]
+    assert verdict(looks(running)) is Verdict.MOVING
+    assert verdict(looks(running, running)) is Verdict.HOLDS
+
+
 def test_a_bank_whose_balances_do_not_sum_to_zero_twice_is_a_finding() -> None:
     wrong = [book("A", "B", 0, sum=1), book("B", "A", 0)]
     once = looks(wrong)

@@ -62,7 +62,7 @@ class Bank:
         self.log = folder / f"{self.slug}.log"
         self.workers = workers
         self._settings = folder / self.slug / "bank.toml"
-        self._operator = (folder / self.slug / "operator.token").read_text().strip()
+        self.operator = (folder / self.slug / "operator.token").read_text().strip()
         self._started: list[subprocess.Popen[bytes]] = []
         # A connection for each request: none is left over from before a crash, and all workers get their share.
         self.http = httpx.Client(
@@ -160,7 +160,7 @@ class Bank:
         self, method: str, path: str, body: Any = None, key: str | None = None, **query: Any
     ) -> httpx.Response:
         """The same, as the bank's operator."""
-        return self.call(method, path, body, token=self._operator, key=key, **query)
+        return self.call(method, path, body, token=self.operator, key=key, **query)
 
     def deposit(self, account: str, amount: int) -> Json:
         order = {"account": account, "amount": amount}
@@ -288,7 +288,7 @@ class Person:
         members = dict.fromkeys([*banks, *tellers])
         self.at = {bank: bank.sign_up("Ana Maria", document) for bank in members}
         self.account = {bank: self.at[bank].open() for bank in banks}
-        self.mandate = {
+        self.mandate: dict[tuple[Bank, Bank], str] = {
             (teller, bank): self.at[bank].allow(account, teller)["token"]
             for teller in tellers
             for bank, account in self.account.items()

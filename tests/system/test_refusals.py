@@ -29,6 +29,7 @@ class Scene(NamedTuple):
 
     @property
     def mine(self) -> str:
+        """Ana's account at `here`."""
         return self.ana.account[self.here]
 
     @property

@@ -21,10 +21,10 @@ from ciranda.money import spell
 from ciranda.roster import Member, Roster
 from ciranda.settings import CONSORTIUM, OPERATOR_TOKEN, SettingsError, load_consortium, read_operator_token
 
-LOOKS = 20
+LOOKS = 40
 """How often what looks wrong is looked at again, in all about half a minute: longer than payments stay in doubt."""
 _WAIT_S = 0.1
-_WAIT_MAX_S = 2.0
+_WAIT_MAX_S = 1.0
 _TIMEOUT_S = 10.0
 
 Answer = TypeVar("Answer")

@@ -37,6 +37,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     other_says: int
     at_rest: bool
     """Neither bank had a payment in doubt."""
+    agreed: int
+    """In how many looks the two figures summed to zero."""
     verdict: Verdict
 
 
@@ -76,7 +78,7 @@ class Looks:
         for place, one in enumerate(books):
             for other in books[place + 1 :]:
                 earlier = self._pairs.get((one.ispb, other.ispb))
-                # What held once in two looks at a running book holds: it is the difference that must not stay.
+                # What held once holds: a difference that is there stays there.
                 if earlier is None or earlier.verdict is not Verdict.HOLDS:
                     self._pairs[one.ispb, other.ispb] = _compared(one, other, earlier)
         self.books = books
@@ -92,8 +94,10 @@ def _compared(one: Book, other: Book, earlier: Pair | None) -> Pair:
     other_says = other.audit.balances.clearing.get(one.ispb, 0)
     # A payment in doubt does not say which banks it is between: any of them may be the difference.
     at_rest = one.audit.payments.in_doubt == other.audit.payments.in_doubt == 0
+    agreed = (earlier.agreed if earlier else 0) + (one_says + other_says == 0)
     if one_says + other_says == 0:
-        verdict = Verdict.HOLDS
+        # While payments run, a difference and what is under way could cancel out: by chance, but not twice.
+        verdict = Verdict.HOLDS if at_rest or agreed > 1 else Verdict.MOVING
     elif at_rest and earlier and earlier.at_rest and _same(earlier, one_says, other_says):
         verdict = Verdict.BROKEN
     else:
@@ -104,6 +108,7 @@ def _compared(one: Book, other: Book, earlier: Pair | None) -> Pair:
         one_says=one_says,
         other_says=other_says,
         at_rest=at_rest,
+        agreed=agreed,
         verdict=verdict,
     )
 

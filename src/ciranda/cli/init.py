@@ -14,7 +14,7 @@ from ciranda import settings
 from ciranda.cli.screen import CommandError, out, table
 from ciranda.identity import Ispb
 from ciranda.roster import Member, Roster
-from ciranda.settings import BANK, CONSORTIUM, CREDIT_LIMIT, DATABASE, DEADLINE_MS, WITNESSES
+from ciranda.settings import BANK, CONSORTIUM, CREDIT_LIMIT, DATABASE, DEADLINE_MS, WITNESSES, BankSettings
 
 
 class Tree(NamedTuple):
@@ -97,7 +97,7 @@ def migrate(
     Example: ciranda migrate ./consortium/ipe/bank.toml
     """
     bank = settings.load(bank_toml)
-    _migrate(bank.database)
+    _migrate(bank, must_be_empty=False)
     out.print(f"The schema of {bank.member.name} is up to date.")
 
 
@@ -131,22 +131,36 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Ros
             settings.write_guarded(bank_toml, settings.bank_toml(member.ispb, url).encode())
             bank = settings.load(bank_toml)
             _claim(bank.database, made)
-            _migrate(bank.database)
+            _migrate(bank, must_be_empty=True)
     except BaseException:
         _unmake(made)
         raise
     return roster
 
 
-def _migrate(database: str) -> None:
+def _migrate(bank: BankSettings, *, must_be_empty: bool) -> None:
     # The databases are heavy to import, and other commands do without them.
     from ciranda import storage
     from ciranda.ports import Unavailable
 
     try:
-        storage.migrate(database)
+        if must_be_empty and not settings.is_sqlite(bank.database) and _is_used(bank.database):
+            raise CommandError(
+                f"The database of {bank.member.name} is a bank's already; nothing was changed in it."
+            )
+        storage.migrate(bank.database)
     except (Unavailable, storage.SchemaMismatch) as error:
-        raise CommandError(f"{database}: {error}.") from error
+        raise CommandError(f"The database of {bank.member.name}: {error}.") from error
+
+
+def _is_used(database: str) -> bool:
+    from ciranda import storage
+
+    try:
+        storage.check_schema(database)
+    except storage.SchemaMismatch:
+        return False
+    return True
 
 
 def _member(number: int, tree: Tree, public_key: bytes, base_port: int) -> Member:

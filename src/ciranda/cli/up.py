@@ -67,7 +67,10 @@ async def until_ended(work: Coroutine[Any, Any, Result]) -> Result | None:
         out.print("\nStopping.")
         doing.cancel()
 
-    for what in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Ignored: we were started with nohup.
+        ends.append(signal.SIGHUP)
+    for what in ends:
         asyncio.get_running_loop().add_signal_handler(what, end)
     try:
         return await doing

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ciranda.refusal import DETAIL as REFUSAL_DETAIL
 from ciranda.refusal import Code
 
 STATUS: dict[str, int] = {
@@ -28,6 +29,7 @@ STATUS: dict[str, int] = {
 }
 
 DETAIL: dict[str, str] = {
+    **{code.value: text for code, text in REFUSAL_DETAIL.items()},
     "bad_request": "The request is not well formed.",
     "idempotency_key_required": "This call needs an Idempotency-Key header.",
     "unauthenticated": "No valid token came with the request.",

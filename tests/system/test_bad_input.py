@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.system import documents
-from tests.system.answers import Json, created, found, problem, settled
+from tests.system.answers import Json, found, problem, settled
 from tests.system.consortium import Bank, Consortium, Customer, new_key, transfer
+from tests.system.crowd import at_once
 
 AMOUNT_MAX = 10**15
 MIB = 1024 * 1024
@@ -48,7 +49,13 @@ def scene(circle: Consortium) -> Scene:
 def _the_money_stays_where_it_is(circle: Consortium, scene: Scene) -> Iterator[None]:
     def seen() -> list[Any]:
         audit = scene.bank.audit()
-        return [circle.money(), audit["sum"], audit["held"], scene.ana.balance(scene.mine), scene.bia.balance(scene.theirs)]
+        return [
+            circle.money(),
+            audit["sum"],
+            audit["held"],
+            scene.ana.balance(scene.mine),
+            scene.bia.balance(scene.theirs),
+        ]
 
     before = seen()
     yield
@@ -57,14 +64,30 @@ def _the_money_stays_where_it_is(circle: Consortium, scene: Scene) -> Iterator[N
 
 # Amounts.
 
-NO_AMOUNTS = ["-1", "-0.5", "1.5", "0.1", '"10"', '"ten"', "null", "true", "[]", "{}", "1e400", "NaN", "Infinity"]
+NO_AMOUNTS = [
+    "-1",
+    "-0.5",
+    "1.5",
+    "0.1",
+    '"10"',
+    '"ten"',
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "1e400",
+    "NaN",
+    "Infinity",
+]
 TOO_MUCH = [str(AMOUNT_MAX + 1), str(2**63), str(2**64), str(10**30), "-" + str(2**63), "9" * 5_000]
 
 
 @pytest.mark.parametrize("amount", NO_AMOUNTS + TOO_MUCH, ids=lambda amount: amount[:20])
 def test_an_amount_is_a_whole_number_of_centavos_up_to_the_maximum(scene: Scene, amount: str) -> None:
     payment = json.dumps({"transfers": [scene.leg(amount="?")]}).replace('"?"', amount)
-    batch = json.dumps({"payments": [{"key": "k", "transfers": [scene.leg(amount="?")]}]}).replace('"?"', amount)
+    batch = json.dumps({"payments": [{"key": "k", "transfers": [scene.leg(amount="?")]}]}).replace(
+        '"?"', amount
+    )
     cash = json.dumps({"account": scene.mine, "amount": "?"}).replace('"?"', amount)
     for path, body in (
         ("/v1/payments", payment),
@@ -72,8 +95,7 @@ def test_an_amount_is_a_whole_number_of_centavos_up_to_the_maximum(scene: Scene,
         ("/v1/deposits", cash),
         ("/v1/withdrawals", cash),
     ):
-        body_ = problem(scene.send(path, body.encode()), 400, "bad_request")
-        assert body_["errors"]
+        problem(scene.send(path, body.encode()), 400, "bad_request")
 
 
 def test_the_error_names_the_field(scene: Scene) -> None:
@@ -116,7 +138,9 @@ def test_a_deposit_of_nothing_is_refused(scene: Scene) -> None:
 def test_a_mistyped_address_is_found_before_money_moves(scene: Scene, address: str) -> None:
     for leg in (scene.leg(source=address), scene.leg(target=address)):
         problem(scene.pay(transfers=[leg]), 400, "bad_request")
-    problem(scene.send("/v1/deposits", json.dumps({"account": address, "amount": 1}).encode()), 400, "bad_request")
+    problem(
+        scene.send("/v1/deposits", json.dumps({"account": address, "amount": 1}).encode()), 400, "bad_request"
+    )
 
 
 # Text.
@@ -124,7 +148,21 @@ def test_a_mistyped_address_is_found_before_money_moves(scene: Scene, address: s
 
 @pytest.mark.parametrize(
     "text",
-    ["a\u0000b", "\u0000", "a\nb", "a\u001bb", "a\u007fb", "a\u0085b", "\ud800", "a\udfffb", "x" * 141, "ã" * 141, 7, [], {}],
+    [
+        "a\u0000b",
+        "\u0000",
+        "a\nb",
+        "a\u001bb",
+        "a\u007fb",
+        "a\u0085b",
+        "\ud800",
+        "a\udfffb",
+        "x" * 141,
+        "ã" * 141,
+        7,
+        [],
+        {},
+    ],
     ids=ascii,
 )
 def test_text_is_short_and_has_no_control_characters_or_halves_of_characters(scene: Scene, text: Any) -> None:
@@ -138,11 +176,17 @@ def test_a_name_has_1_to_120_characters(scene: Scene, name: Any) -> None:
 
 
 def test_odd_but_honest_text_comes_back_as_it_was_sent(scene: Scene) -> None:
-    for text in ("Pão de queijo ☕", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 👩‍👩‍👧", "مرحبا", "x" * 140, "'; DROP TABLE account; --", "{{7*7}}%s<b>"):
+    for text in (
+        "Pão de queijo ☕",
+        "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 👩‍👩‍👧",
+        "مرحبا",
+        "x" * 140,
+        "'; DROP TABLE account; --",
+        "{{7*7}}%s<b>",
+    ):
         payment = settled(scene.pay(description=text, transfers=[scene.leg(amount=1)]))
         assert scene.ana.payment(payment["id"])["description"] == text
         settled(scene.bia.pay(transfer(scene.theirs, scene.mine, 1)))
-    assert "DROP" in scene.ana.entries(scene.mine, limit=3)[2]["description"] + "DROP"
 
 
 def test_text_that_is_spelled_with_loose_accents_is_refused_or_put_together(scene: Scene) -> None:
@@ -195,7 +239,9 @@ MALFORMED = {
 
 @pytest.mark.parametrize("path", ROUTES)
 @pytest.mark.parametrize("raw", MALFORMED.values(), ids=MALFORMED)
-def test_a_body_that_is_not_the_json_that_was_asked_for_is_a_bad_request(scene: Scene, path: str, raw: bytes) -> None:
+def test_a_body_that_is_not_the_json_that_was_asked_for_is_a_bad_request(
+    scene: Scene, path: str, raw: bytes
+) -> None:
     problem(scene.send(path, raw), 400, "bad_request")
 
 
@@ -209,14 +255,20 @@ class Form(NamedTuple):
 def forms(scene: Scene) -> list[Form]:
     account = scene.mine
     return [
-        Form("/v1/customers", {"document": "x", "name": "Ana", "password": "uma senha bem comprida", "email": "a@b.com"}),
+        Form(
+            "/v1/customers",
+            {"document": "x", "name": "Ana", "password": "uma senha bem comprida", "email": "a@b.com"},
+        ),
         Form("/v1/sessions", {"document": "x", "password": "uma senha bem comprida"}),
         Form("/v1/accounts", {"kind": "none of these", "holders": [], "signatures": "any"}),
         Form("/v1/deposits", {"account": account, "amount": 0, "description": "x"}),
         Form("/v1/withdrawals", {"account": account, "amount": 0, "description": "x"}),
         Form("/v1/payments", {"transfers": [scene.leg(amount=0)], "description": "x", "reference": "x"}),
         Form("/v1/payments/batches", {"payments": [{"key": "k", "transfers": [scene.leg(amount=0)]}]}),
-        Form("/v1/mandates", {"account": "x", "initiator": "10000002", "expires_at": LATER, "total": 1, "scopes": ["pay"]}),
+        Form(
+            "/v1/mandates",
+            {"account": "x", "initiator": "10000002", "expires_at": LATER, "total": 1, "scopes": ["pay"]},
+        ),
         Form("/v1/links", {"account": account, "mandate": "x"}),
     ]
 
@@ -250,9 +302,12 @@ def test_no_field_of_a_transfer_can_hold_a_value_that_breaks_the_bank(scene: Sce
 
 def test_one_poisoned_payment_does_no_harm_to_its_neighbours(scene: Scene) -> None:
     """They share the database's transaction, and PostgreSQL refuses a NUL."""
-    answers = [scene.pay(description="a\u0000b"), settled(scene.pay(transfers=[scene.leg(amount=1)]))]
-    assert len(answers) == 2
-    settled(scene.bia.pay(transfer(scene.theirs, scene.mine, 1)))
+    texts = ["a\u0000b", "a b"] * 20
+    answers = at_once(
+        [lambda text=text: scene.pay(description=text, transfers=[scene.leg(amount=1)]) for text in texts]
+    )
+    assert [answer.status_code for answer in answers] == [400, 201] * 20
+    settled(scene.bia.pay(transfer(scene.theirs, scene.mine, 20)))
 
 
 # Size.
@@ -348,7 +403,9 @@ def test_a_path_or_query_that_makes_no_sense_is_told_so(scene: Scene, path: str)
     assert answer.status_code in (400, 404), f"{answer.status_code}: {answer.text[:300]}"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v2/payments", "/v1/payments/a/b/c", "/peer/v1/messages"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/nothing", "/v2/payments", "/v1/payments/a/b/c", "/peer/v1/messages"]
+)
 def test_what_is_not_there_is_not_found(scene: Scene, path: str) -> None:
     for method in ("GET", "POST"):
         problem(scene.ana.call(method, path), 404, "not_found")
@@ -368,7 +425,9 @@ def test_a_mandate_or_link_that_does_not_exist_cannot_be_removed(scene: Scene) -
 # Peers.
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[" * 100_000, b"\x00" * 1_000, b"x" * 10 * MIB], ids=lambda raw: repr(raw)[:20])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[" * 100_000, b"\x00" * 1_000, b"x" * 10 * MIB], ids=lambda raw: repr(raw)[:20]
+)
 def test_a_message_that_no_member_signed_changes_nothing(scene: Scene, body: bytes) -> None:
     for headers in (
         {},
@@ -380,7 +439,11 @@ def test_a_message_that_no_member_signed_changes_nothing(scene: Scene, body: byt
         {"Signature-Input": "\x7f" * 100, "Signature": "nonsense"},
     ):
         answer = httpx.post(
-            f"{scene.bank.peer_url}/peer/v1/messages", content=body, headers=headers, trust_env=False, verify=False
+            f"{scene.bank.peer_url}/peer/v1/messages",
+            content=body,
+            headers=headers,
+            trust_env=False,
+            verify=False,
         )
         assert 400 <= answer.status_code < 500, answer.text
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -396,4 +459,3 @@ def test_the_peers_listener_answers_nothing_else(scene: Scene) -> None:
 def test_the_bank_still_works_after_all_that(scene: Scene) -> None:
     settled(scene.pay(transfers=[scene.leg(amount=1)]))
     settled(scene.bia.pay(transfer(scene.theirs, scene.mine, 1)))
-    assert created(scene.ana.call("POST", "/v1/sessions", {"document": scene.ana.document, "password": "x"})) is None

@@ -6,14 +6,20 @@ Bodies are encoded once, by msgspec, from structs that the OpenAPI document desc
 from typing import Any, NoReturn
 
 import msgspec
+import structlog
 from litestar import Response
 
 from ciranda.engine.reply import Denied
+from ciranda.node.batches import Overloaded
+from ciranda.ports import Unavailable
 from ciranda.wire.problem import FieldError, Problem, problem
 
 RETRY_AFTER_S = 1
+PROBLEM_MEDIA = "application/problem+json"
 
-_encode = msgspec.json.Encoder().encode
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+encode = msgspec.json.Encoder().encode
 
 
 class Stopped(Exception):
@@ -38,7 +44,7 @@ def denied(denial: Denied) -> NoReturn:
 
 
 def ok(value: object, status: int = 200) -> Response[bytes]:
-    return Response(_encode(value), status_code=status, media_type="application/json")
+    return Response(encode(value), status_code=status, media_type="application/json")
 
 
 def nothing() -> Response[None]:
@@ -46,14 +52,37 @@ def nothing() -> Response[None]:
 
 
 def refused(what: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
-    sent = dict(headers or {})
-    if what.status == 503:
-        sent.setdefault("Retry-After", str(RETRY_AFTER_S))
-    if what.status == 401:
-        sent.setdefault("WWW-Authenticate", "Bearer")
     return Response(
-        _encode(what), status_code=what.status, media_type="application/problem+json", headers=sent
+        encode(what),
+        status_code=what.status,
+        media_type=PROBLEM_MEDIA,
+        headers=problem_headers(what, headers or {}),
     )
+
+
+def problem_headers(what: Problem, headers: dict[str, str]) -> dict[str, str]:
+    """What a problem's status asks for, beside what is given."""
+    if what.status == 503:
+        return {"Retry-After": str(RETRY_AFTER_S), **headers}
+    if what.status == 401:
+        return {"WWW-Authenticate": "Bearer", **headers}
+    return headers
+
+
+def problem_of(error: Exception) -> Stopped:
+    """The problem that an exception is answered with."""
+    match error:
+        case Stopped():
+            return error
+        case Overloaded():
+            return Stopped(problem("overloaded"))
+        case Unavailable():
+            log.warning("unavailable", why=str(error))
+            return Stopped(problem("unavailable"))
+        case _:
+            # Ours: nothing that a client sends should lead here. The log has it; the client may try again.
+            log.error("mistake", exc_info=error)
+            return Stopped(problem("unavailable"))
 
 
 def describe(

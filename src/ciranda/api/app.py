@@ -3,12 +3,10 @@
 Whatever a client sends, the answer is the contract's: a problem with a code, never a bare 500.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
@@ -28,13 +26,10 @@ from ciranda.api import (
     payments,
     sessions,
 )
-from ciranda.api.answers import Stopped, refused
-from ciranda.node.batches import Overloaded
+from ciranda.api.answers import problem_of, refused
+from ciranda.api.payment_door import PaymentDoor
 from ciranda.node.node import Node
-from ciranda.ports import Unavailable
 from ciranda.wire.problem import problem
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 BODY_MAX = 1024 * 1024
 
@@ -74,39 +69,27 @@ ROUTES = [
     openapi.docs,
 ]
 
-Handler = Callable[[Request[Any, Any, Any], Any], Response[bytes]]
 
-
-def make_app(node: Node) -> Litestar:
+def make_app(node: Node) -> PaymentDoor:
     figures = health.Metrics(node)
-    return Litestar(
+    routes = Litestar(
         ROUTES,
         openapi_config=None,
         logging_config=None,
         request_max_body_size=BODY_MAX,
         exception_handlers={
-            Stopped: _stopped,
-            Overloaded: _overloaded,
-            Unavailable: _unavailable,
             HTTPException: _http,
-            Exception: _mistake,
+            Exception: _any,
         },
         middleware=[_counting(figures)],
         state=State({"node": node, "metrics": figures}, deep_copy=False),
     )
+    return PaymentDoor(node, routes, figures)
 
 
-def _stopped(_request: Request[Any, Any, Any], stopped: Stopped) -> Response[bytes]:
+def _any(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    stopped = problem_of(error)
     return refused(stopped.problem, stopped.headers)
-
-
-def _overloaded(_request: Request[Any, Any, Any], _error: Overloaded) -> Response[bytes]:
-    return refused(problem("overloaded"))
-
-
-def _unavailable(_request: Request[Any, Any, Any], error: Unavailable) -> Response[bytes]:
-    log.warning("unavailable", why=str(error))
-    return refused(problem("unavailable"))
 
 
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -115,15 +98,9 @@ _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 def _http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """What Litestar itself refuses."""
     if error.status_code >= 500:
-        return _mistake(_request, error)
+        return _any(_request, error)
     headers = {"Allow": error.headers["Allow"]} if error.headers and "Allow" in error.headers else {}
     return refused(problem(_BY_STATUS.get(error.status_code, "bad_request")), headers)
-
-
-def _mistake(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Ours: nothing that a client sends should lead here. The log has it; the client may try again."""
-    logging.getLogger(__name__).error("mistake in %s", request.scope["path"], exc_info=error)
-    return refused(problem("unavailable"))
 
 
 def _counting(figures: health.Metrics) -> Callable[[ASGIApp], ASGIApp]:

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.exceptions import ClientException
 
-from ciranda.api.answers import bad_request
+from ciranda.api.answers import Stopped, bad_request
 from ciranda.identity import Address, Document, Ispb, parse_address, parse_document, parse_ispb
 from ciranda.wire.problem import problem
 
@@ -32,7 +32,17 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 async def parse(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[T]") -> T:
     try:
-        return decoder.decode(await request.body())
+        body = await request.body()
+    except ClientException as error:
+        if error.status_code == 413:
+            raise
+        bad_request("", "the body did not come whole")
+    return decode(body, decoder)
+
+
+def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         match = _AT.match(str(error))
         assert match is not None, "the pattern takes anything"
@@ -40,10 +50,6 @@ async def parse(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[
         bad_request(path, match["message"])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError):
         bad_request("", "the body is not JSON in UTF-8")
-    except ClientException as error:
-        if error.status_code == 413:
-            raise
-        bad_request("", "the body did not come whole")
 
 
 def text(field: str, value: str, longest: int, shortest: int = 1) -> str:
@@ -82,8 +88,6 @@ def ispb(field: str, value: str) -> Ispb:
 
 def document(value: str) -> Document:
     """422 `invalid_document` if it is none."""
-    from ciranda.api.answers import Stopped
-
     try:
         return parse_document(value)
     except ValueError as error:

@@ -45,7 +45,11 @@ async def _recognise(connection: Connection) -> Customer | str:
 
 def token_of(connection: Connection) -> str:
     """The token of the request, whatever it is worth; 401 if there is none."""
-    values = connection.headers.getall("authorization", [])
+    return token_among(connection.headers.getall("authorization", []))
+
+
+def token_among(values: list[str]) -> str:
+    """`values`: all the values of the Authorization header, as they came."""
     scheme, _, token = (values[0] if len(values) == 1 else "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX or not token.isascii():

@@ -15,14 +15,22 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def required(request: Request[Any, Any, Any], route: str, body: object) -> Once:
-    once = taken(request, route, body)
+    return must(request.headers.getall("idempotency-key", []), route, body)
+
+
+def taken(request: Request[Any, Any, Any], route: str, body: object) -> Once | None:
+    return of(request.headers.getall("idempotency-key", []), route, body)
+
+
+def must(keys: list[str], route: str, body: object) -> Once:
+    once = of(keys, route, body)
     if once is None:
         stop("idempotency_key_required")
     return once
 
 
-def taken(request: Request[Any, Any, Any], route: str, body: object) -> Once | None:
-    keys = request.headers.getall("idempotency-key", [])
+def of(keys: list[str], route: str, body: object) -> Once | None:
+    """`keys`: all the values of the header, as they came."""
     if not keys:
         return None
     if len(keys) > 1:

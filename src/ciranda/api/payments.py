@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ciranda.agreement.participant import State
 from ciranda.api import body, page
-from ciranda.api.answers import bad_request, denied, describe, ok, refused, stop
+from ciranda.api.answers import Stopped, bad_request, denied, describe, ok, stop
 from ciranda.api.caller import (
     anyone_known,
     customer_only,
@@ -57,7 +57,7 @@ class Payments(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-_payment = msgspec.json.Decoder(Payment)
+payment_decoder = msgspec.json.Decoder(Payment)
 _cash = msgspec.json.Decoder(Cash)
 
 
@@ -68,9 +68,9 @@ _cash = msgspec.json.Decoder(Cash)
 )
 async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Pays: all transfers or none, over any number of banks. 202: not decided yet, or waiting for signatures."""
-    payment = await body.parse(request, _payment)
+    payment = await body.parse(request, payment_decoder)
     once = required(request, "payments", payment)
-    return answer(await node_of(request).pay(order_of(payment, once, document_of(request))))
+    return ok(*outcome_view(await node_of(request).pay(order_of(payment, once, document_of(request)))))
 
 
 @post(
@@ -195,15 +195,16 @@ async def _cash_order(request: Request[Any, Any, Any], kind: Kind, route: str) -
         description=body.description(cash.description),
         reference=None,
     )
-    return answer(await node_of(request).pay(order))
+    return ok(*outcome_view(await node_of(request).pay(order)))
 
 
-def answer(outcome: Record | Denied) -> Response[bytes]:
+def outcome_view(outcome: Record | Denied) -> tuple[PaymentView, int]:
+    """The payment and its status; a refusal is a problem."""
     if isinstance(outcome, Denied):
         denied(outcome)
     if outcome.refusal is not None:
         refusal = outcome.refusal
-        return refused(
+        raise Stopped(
             problem(
                 refusal.code.value,
                 refusal.detail,
@@ -212,4 +213,4 @@ def answer(outcome: Record | Denied) -> Response[bytes]:
                 bank=refusal.bank,
             )
         )
-    return ok(payment_view(outcome), 201 if outcome.state is State.COMMITTED else 202)
+    return payment_view(outcome), 201 if outcome.state is State.COMMITTED else 202

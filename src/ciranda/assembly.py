@@ -53,7 +53,6 @@ DRAIN_S = 10
 STOP_WORKERS_S = 3 * DRAIN_S
 WATCH_S = 0.2
 BACKLOG = 2048
-SWITCH_S = 0.0005
 
 
 class CannotServe(Exception):
@@ -233,8 +232,6 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
     if alive is not None:
         # The parent is gone, perhaps killed: nothing would stop this worker any more.
         loop.add_reader(alive, os._exit, 1)
-    # The writer's thread and the event loop share one interpreter lock: whoever waits for it gets it soon.
-    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()
     # The public door closes first: the other banks' answers are needed to finish what is under way.

@@ -1,6 +1,7 @@
 """The references say what the product has, and the product has what they say."""
 
 import re
+import warnings
 from typing import Any
 
 import msgspec
@@ -28,7 +29,10 @@ SOURCES = {
 
 @pytest.fixture(scope="module")
 def api() -> Litestar:
-    return Litestar(ROUTES, openapi_config=None, logging_config=None)
+    with warnings.catch_warnings():
+        # How path parameters are declared changes with Litestar 3, and pyproject.toml asks for an earlier one.
+        warnings.filterwarnings("ignore", message=".*declared using deprecated inferred style")
+        return Litestar(ROUTES, openapi_config=None, logging_config=None)
 
 
 # The API.
@@ -188,7 +192,8 @@ def test_every_sentence_that_code_or_tests_cite_is_written() -> None:
             assert set(re.split(r", | and | to ", cited)) <= written, f"{path}: {cited}"
 
 
-def test_the_sentences_stand_in_order() -> None:
-    numbers = re.findall(r"^- \*\*(\d)\.(\d)\*\*", pages.text(PROTOCOL), re.MULTILINE)
-    assert numbers == sorted(numbers)
-    assert len(numbers) == len(set(numbers))
+def test_the_sentences_of_each_section_are_numbered_without_a_gap() -> None:
+    for section in "1234568":
+        found = re.findall(rf"^- \*\*{section}\.(\d+)\*\*", pages.text(PROTOCOL), re.MULTILINE)
+        assert found == [str(number + 1) for number in range(len(found))]
+    assert len(re.findall(r"^- \*\*\d", pages.text(PROTOCOL), re.MULTILINE)) == 44

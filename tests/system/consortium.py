@@ -260,6 +260,14 @@ class Customer:
 
         eventually(check)
 
+    def hold_becomes(self, address: str, held: int) -> None:
+        """Waits until a payment under way holds so much."""
+
+        def check() -> None:
+            assert self.account(address)["held"] == held
+
+        eventually(check)
+
     def entries(self, address: str, **query: Any) -> list[Json]:
         """One page of the statement."""
         answer = found(self.call("GET", f"/v1/accounts/{address}/entries", **query))
@@ -294,8 +302,9 @@ class Person:
             for bank, account in self.account.items()
             if teller is not bank
         }
-        for bank, account in self.account.items():
-            bank.deposit(account, balance)
+        if balance:
+            for bank, account in self.account.items():
+                bank.deposit(account, balance)
 
     def transfer(self, teller: Bank, source: Bank, target: str, amount: int) -> Json:
         """Out of the account at `source`, as `teller` must be asked for it."""

@@ -1,0 +1,132 @@
+"""Thousands of payments on a few accounts: customers who ask, and ask again, until they are told how it ended.
+
+What each was told is kept, to be held against the banks' books afterwards (`reconciliation.py`).
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from tests.system.answers import Json
+from tests.system.consortium import Bank, Customer, Person, new_key
+
+CUSTOMERS = 48
+ANSWER_S = 10.0
+"""How long a customer waits for one answer before they ask again."""
+
+
+@dataclass
+class Order:
+    """A payment that somebody asks for, and all that they were told about it."""
+
+    payer: Customer
+    transfers: list[Json]
+    goes_away_after_s: float | None
+    """They ask only once, and do not wait for the answer."""
+    key: str = field(default_factory=new_key)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    """The payment's id and status, for each answer."""
+
+    @property
+    def is_decided(self) -> bool:
+        return any(status in ("settled", "refused") for _, status in self.told)
+
+
+class Town:
+    """Two people with an account in each bank, who may pay from any of the banks, and a shop at each bank."""
+
+    def __init__(self, banks: Sequence[Bank], balance: int) -> None:
+        self.banks = banks
+        self.people = [Person(banks, banks, balance) for _ in range(2)]
+        self.shops = [bank.someone("Rui Barbosa") for bank in banks]
+        self.owner = {account: customer for customer, account in self.shops}
+        self.opening = dict.fromkeys(self.owner, 0)
+        for person in self.people:
+            self.owner |= {account: person.at[bank] for bank, account in person.account.items()}
+            self.opening |= dict.fromkeys(person.account.values(), balance)
+
+    def orders(self, dice: random.Random, count: int, tellers: Sequence[Bank] | None = None) -> list[Order]:
+        """Payments of one to four transfers, most within what there is, some far beyond."""
+        return [self._order(dice, dice.choice(tellers or self.banks)) for _ in range(count)]
+
+    def _order(self, dice: random.Random, teller: Bank) -> Order:
+        person = dice.choice(self.people)
+        transfers = []
+        for _ in range(dice.choice((1, 1, 1, 2, 3, 4))):
+            source = dice.choice(self.banks)
+            target = dice.choice([account for account in self.owner if account != person.account[source]])
+            amount = 10**9 if dice.random() < 0.03 else dice.randint(1, 400)
+            transfers.append(person.transfer(teller, source, target, amount))
+        goes_away_after_s = dice.uniform(0.0, 0.2) if dice.random() < 0.1 else None
+        return Order(person.at[teller], transfers, goes_away_after_s)
+
+
+def ask(orders: Sequence[Order], within_s: float = 120.0) -> None:
+    """The customers send these, many at a time, each until they are told the end of it, or have gone away, or until
+    the time is up."""
+    asyncio.run(_ask(orders, time.monotonic() + within_s, again=False))
+
+
+def ask_again(orders: Sequence[Order]) -> None:
+    """Everybody comes back once more, also who had gone away, and waits for an answer."""
+    asyncio.run(_ask(orders, time.monotonic() + 60.0, again=True))
+
+
+async def _ask(orders: Sequence[Order], until: float, again: bool) -> None:
+    waiting = iter(orders)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
+
+        async def customer() -> None:
+            for order in waiting:
+                if again or order.goes_away_after_s is None:
+                    await _insist(http, order, until)
+                else:
+                    await _mention(http, order, order.goes_away_after_s)
+
+        async with asyncio.TaskGroup() as crowd:
+            for _ in range(CUSTOMERS):
+                crowd.create_task(customer())
+
+
+async def _insist(http: aiohttp.ClientSession, order: Order, until: float) -> None:
+    pause_s = 0.02
+    while time.monotonic() < until:
+        if await _hear(http, order) in ("settled", "refused"):
+            return
+        await asyncio.sleep(random.uniform(0, pause_s))
+        pause_s = min(2 * pause_s, 1.0)
+
+
+async def _mention(http: aiohttp.ClientSession, order: Order, goes_away_after_s: float) -> None:
+    try:
+        async with asyncio.timeout(goes_away_after_s):
+            await _hear(http, order)
+    except TimeoutError:
+        pass
+
+
+async def _hear(http: aiohttp.ClientSession, order: Order) -> str | None:
+    """Asks once, and writes down what was told. None: nothing was, or that nothing was recorded."""
+    headers = {"Authorization": f"Bearer {order.payer.token}", "Idempotency-Key": order.key}
+    url = f"{order.payer.bank.public_url}/v1/payments"
+    try:
+        async with http.post(url, json={"transfers": order.transfers}, headers=headers) as answer:
+            status = answer.status
+            body = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+    match status:
+        case 201 | 202:
+            order.told.append((body["id"], body["status"]))
+        case 422:
+            order.told.append((body["payment"], "refused"))
+        case 503:
+            return None
+        case _:
+            raise AssertionError(f"{status}: {body}")
+    return order.told[-1][1]

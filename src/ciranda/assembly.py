@@ -44,7 +44,7 @@ from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
 from ciranda.peers.http import HttpPeers
 from ciranda.settings import BankSettings, load
-from ciranda.storage import check_schema, make_store
+from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
 from ciranda.storage.opening import is_sqlite
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -88,10 +88,14 @@ def serve(bank_toml: Path, workers: int) -> None:
     settings = load(bank_toml)
     if workers > 1 and is_sqlite(settings.database):
         raise CannotServe("more than one worker needs PostgreSQL: an SQLite file has one writer")
-    check_schema(settings.database)
+    try:
+        check_schema(settings.database)
+    except SchemaMismatch as error:
+        raise CannotServe(f"{error}; bring it up to date with: ciranda migrate {bank_toml}") from error
     sockets = _bind(settings)
     if workers > 1:
-        _watch_over(bank_toml, workers, sockets)
+        _configure_log(settings)
+        sys.exit(_watch_over(bank_toml, workers, sockets))
     else:
         _run(settings, sockets)
 
@@ -117,12 +121,13 @@ def _bind(settings: BankSettings) -> list[socket.socket]:
 # Several workers.
 
 
-def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> None:
-    """Starts the workers, starts again those that die, and ends them at SIGTERM."""
+def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> int:
+    """Starts the workers, starts again those that die, and ends them at SIGTERM; the exit status."""
     alive, life = os.pipe()
     handles = [alive, *(listener.fileno() for listener in sockets)]
     command = [sys.executable, "-m", "ciranda.assembly", str(bank_toml), *map(str, handles)]
     stopping = threading.Event()
+    status = 0
 
     def stop(_signal: int, _frame: object) -> None:
         stopping.set()
@@ -133,6 +138,7 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
     while not stopping.is_set():
         dead = [child for child in children if child.poll() is not None]
         if any(child.returncode == PUT_BACK for child in dead):
+            status = PUT_BACK
             break
         for child in dead:
             log.warning("worker_died", status=child.returncode)
@@ -149,6 +155,7 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
             child.kill()
             child.wait()
     os.close(life)
+    return status
 
 
 def _work(bank_toml: str, alive: int, sockets: list[socket.socket]) -> None:
@@ -184,7 +191,10 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
     bank = _bank(settings)
     clock, dice = WallClock(), SystemDice()
     store = make_store(settings.database, bank, clock, dice)
-    await store.open()
+    try:
+        await store.open()
+    except WrongBank as error:
+        raise CannotServe(str(error)) from error
     heights = HeightKeeper(store, put_back)
     peers = HttpPeers(
         settings.ispb,

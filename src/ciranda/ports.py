@@ -175,6 +175,10 @@ class PeerUnreachable(Exception):
     """No valid answer came in time. Whether the question had an effect is not known."""
 
 
+class PeerSilent(PeerUnreachable):
+    """The peer did not answer in time."""
+
+
 class Peers(Protocol):
     """The other banks, as one can ask them things. Questions to one bank travel in batches (PROTOCOL 2.1)."""
 

@@ -81,7 +81,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     code: Code
     bank: Ispb
-    """The bank whose refusal it is."""
+    """The bank whose refusal it is; or the one that could not be reached, or did not answer in time."""
 
     @property
     def iso(self) -> str:

@@ -32,7 +32,7 @@ from ciranda.api.peer_messages import Message, PeerListener, Receive, Scope, Sen
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.payment import TRANSFERS_MAX, Transfer
-from ciranda.peers.http import HttpPeers
+from ciranda.peers.http import SILENCE_S, HttpPeers
 from ciranda.peers.outbox import BATCH_BYTES_MAX, BATCH_MAX, CARRIERS_MAX
 from ciranda.ports import PeerUnreachable, Unavailable
 from ciranda.roster import Member, Roster
@@ -77,7 +77,12 @@ class QuickDice:
 
     throws = 0
 
+    silence_s = 3_600.0
+    """How long a peer that is up may be silent before it is probed."""
+
     def between(self, low: float, high: float) -> float:
+        if (low, high) == SILENCE_S:
+            return self.silence_s
         self.throws += 1
         assert (low, high) == (0.5, 1.0)
         return random.uniform(low, high) / 50
@@ -402,6 +407,21 @@ def test_a_dead_bank_is_down_at_the_first_question_and_up_when_it_answers_a_prob
                 assert await two.ask(number) == payee(find(number))
             assert two.dice.throws == throws, "nobody probes a bank that is up"
             await two.peers.close()
+
+    asyncio.run(story())
+
+
+def test_a_silent_bank_is_probed_before_a_payment_finds_out_that_it_is_gone() -> None:
+    async def story() -> None:
+        sock = bound_socket()
+        two = Circle(sock)
+        two.dice.silence_s = 0.01
+        async with serving(two.listener(), sock):
+            await two.peers.start()
+            await two.until(lambda: two.bank.heard == [A] * 3)
+            assert two.peers.reachable(B)
+        await two.until(lambda: not two.peers.reachable(B))
+        await two.peers.close()
 
     asyncio.run(story())
 

@@ -1,7 +1,6 @@
 """The banks that tests are given, and their logs when a test fails."""
 
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +11,6 @@ from tests.system.consortium import RUNNING, Consortium, consortium
 def circle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     """Five banks, shared by a file's tests, which leave them running and give back no money."""
     with consortium(tmp_path_factory.mktemp("circle") / "banks", banks=5) as banks:
-        yield banks
-
-
-@pytest.fixture
-def fragile(tmp_path: Path) -> Iterator[Consortium]:
-    """Four banks for one test that may kill them. They give a payment up after 1.5 s."""
-    with consortium(tmp_path / "banks", deadline_ms=1_500) as banks:
         yield banks
 
 

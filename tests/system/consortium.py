@@ -360,6 +360,17 @@ class Consortium:
 
         eventually(check, within_s=30)
 
+    def mend(self) -> None:
+        """Whatever state the banks are in, they run and know each other."""
+        for bank in self.banks:
+            if bank.process.poll() is None:
+                bank.resume()
+            else:
+                bank.start()
+        for bank in self.banks:
+            bank.wait_ready()
+        self.wait_connected()
+
     def bank_of(self, address: str) -> Bank:
         return self._of[address.split(".")[0]]
 

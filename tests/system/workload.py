@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from tests.system.answers import Json
-from tests.system.consortium import Bank, Customer, Person, new_key
+from tests.system.consortium import Bank, Consortium, Customer, Person, new_key
 
 CUSTOMERS = 48
 ANSWER_S = 10.0
@@ -39,8 +39,8 @@ class Order:
 class Town:
     """Two people with an account in each bank, who may pay from any of the banks, and a shop at each bank."""
 
-    def __init__(self, banks: Sequence[Bank], balance: int) -> None:
-        self.banks = banks
+    def __init__(self, circle: Consortium, balance: int) -> None:
+        self.banks = banks = circle.banks
         self.people = [Person(banks, banks, balance) for _ in range(2)]
         self.shops = [bank.someone("Rui Barbosa") for bank in banks]
         self.owner = {account: customer for customer, account in self.shops}
@@ -48,6 +48,7 @@ class Town:
         for person in self.people:
             self.owner |= {account: person.at[bank] for bank, account in person.account.items()}
             self.opening |= dict.fromkeys(person.account.values(), balance)
+        self.money = circle.money()
 
     def orders(self, dice: random.Random, count: int, tellers: Sequence[Bank] | None = None) -> list[Order]:
         """Payments of one to four transfers, most within what there is, some far beyond."""

@@ -88,7 +88,7 @@ QUESTIONS: tuple[Question, ...] = (
     Propose(header=HEADER, ballot=BALLOT, decision=Decision.COMMIT),
     Ask(header=HEADER, ballot=None),
     Ask(header=HEADER, ballot=BALLOT),
-    Tell(id=ID, digest="a" * 64, decision=Decision.ABORT, refusal=REFUSAL, header=None),
+    Tell(id=ID, digest="a" * 64, decision=Decision.ABORT, refusal=REFUSAL, header=HEADER),
     Probe(),
     FindPayee(account=ACCOUNT_A),
     ShowAccount(account=ACCOUNT_A, mandate="m1.x", payer=PAYER),

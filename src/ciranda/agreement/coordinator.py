@@ -15,8 +15,7 @@ from ciranda.refusal import Code, Refusal
 class Attempt:
     """The one attempt that began a payment, while it gathers votes."""
 
-    def __init__(self, coordinator: Ispb, others: Iterable[Ispb]) -> None:
-        self._coordinator = coordinator
+    def __init__(self, others: Iterable[Ispb]) -> None:
         self._missing = set(others)
         self.decision: Decision | None = None
         self.refusal: Refusal | None = None
@@ -31,10 +30,10 @@ class Attempt:
         if not self._missing:
             self.decision = Decision.COMMIT
 
-    def unheard(self, code: Code) -> None:
-        """A vote will not come, or the deadline has passed."""
+    def unheard(self, bank: Ispb, code: Code) -> None:
+        """The vote of `bank` will not come, or not before the deadline."""
         if self.decision is None:
-            self._abort(Refusal(code=code, bank=self._coordinator))
+            self._abort(Refusal(code=code, bank=bank))
 
     def _abort(self, refusal: Refusal) -> None:
         self.decision, self.refusal = Decision.ABORT, refusal

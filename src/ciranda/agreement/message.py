@@ -73,8 +73,8 @@ class Tell(_Message, frozen=True, kw_only=True, tag=True):
     decision: Decision
     refusal: Refusal | None
     """Why, if the decision is abort and its reason is known."""
-    header: Header | None
-    """For a witness that is no participant, which may not have heard of the payment yet."""
+    header: Header
+    """Who told this may not have heard of the payment yet, and must see that it is its business."""
 
 
 # Questions that change nothing.

@@ -11,7 +11,7 @@ from ciranda.api.caller import anyone_known, customer_only, customer_or_operator
 from ciranda.api.once import taken
 from ciranda.api.show import AccountView, account_view, outside, shown_view
 from ciranda.engine.reply import Denied
-from ciranda.identity import Document, bank_of, parse_address
+from ciranda.identity import Document, bank_of
 from ciranda.instant import rfc3339
 from ciranda.ledger.account import Account, AccountKind
 from ciranda.node.node import Node
@@ -61,15 +61,15 @@ async def open_account(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Opens an account for the caller, alone or with others."""
     order = await body.parse(request, _opening)
     node, caller = node_of(request), document_of(request)
-    joint = order.kind == "joint"
-    if not joint and (order.signatures is not None or (order.holders or [caller]) != [caller]):
+    joint, holders = order.kind == "joint", _holders(order.holders)
+    if not joint and (order.signatures is not None or holders not in ((), (caller,))):
         bad_request("holders", "only a joint account has holders and signatures to name")
     account = await node.open_account(
         AccountOrder(
             once=taken(request, "accounts", order),
             caller=caller,
             kind=AccountKind(order.kind),  # type: ignore[arg-type]
-            holders=_holders(order.holders) if joint else (caller,),
+            holders=holders if joint else (caller,),
             signatures=(order.signatures or "any") if joint else None,
         )
     )
@@ -117,10 +117,10 @@ async def list_accounts(request: Request[Any, Any, Any]) -> Response[bytes]:
     guards=[anyone_known],
     opt=describe(answers={200: AccountView}, problems=(404,)),
 )
-async def show_account(request: Request[Any, Any, Any], address: str) -> Response[bytes]:
+async def show_account(request: Request[Any, Any, Any]) -> Response[bytes]:
     """One account of the caller; any, for the operator."""
     node = node_of(request)
-    return ok(await _view(node, await _seen(request, address)))
+    return ok(await _view(node, await _seen(request)))
 
 
 @get(
@@ -136,7 +136,7 @@ async def show_account(request: Request[Any, Any, Any], address: str) -> Respons
         },
     ),
 )
-async def list_entries(request: Request[Any, Any, Any], address: str) -> Response[bytes]:
+async def list_entries(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The statement: newest first; or, with `after`, oldest first."""
     limit = page.limit(request)
     cursor, after = page.query(request, "cursor"), page.query(request, "after")
@@ -144,7 +144,7 @@ async def list_entries(request: Request[Any, Any, Any], address: str) -> Respons
         bad_request("cursor", "either cursor or after")
     before_number = None if cursor is None else page.number("cursor", cursor, 1, 2**62)
     after_number = None if after is None else page.number("after", after, 0, 2**62)
-    account = await _seen(request, address)
+    account = await _seen(request)
     lines = await node_of(request).store.entries(account.id, limit + 1, before_number, after_number)
     shown = [
         EntryView(
@@ -163,13 +163,10 @@ async def list_entries(request: Request[Any, Any, Any], address: str) -> Respons
     return ok(Entries(entries=shown, next_cursor=str(shown[-1].number) if more else None))
 
 
-async def _seen(request: Request[Any, Any, Any], address: str) -> Account:
+async def _seen(request: Request[Any, Any, Any]) -> Account:
     """The account, if the caller may see it; 404 otherwise."""
     caller = customer_or_operator(request)
-    try:
-        account = await node_of(request).store.account(parse_address(address))
-    except ValueError:
-        bad_request("address", "not an account's address")
+    account = await node_of(request).store.account(body.address_in_path(request))
     if account is None or (caller is not None and caller not in account.holders):
         stop("not_found")
     return account

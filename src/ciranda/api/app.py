@@ -29,7 +29,7 @@ from ciranda.api import (
 from ciranda.api.answers import problem_of, refused
 from ciranda.api.payment_door import PaymentDoor
 from ciranda.node.node import Node
-from ciranda.wire.problem import problem
+from ciranda.wire.problem import FieldError, problem
 
 BODY_MAX = 1024 * 1024
 
@@ -99,8 +99,13 @@ def _http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[by
     """What Litestar itself refuses."""
     if error.status_code >= 500:
         return _any(_request, error)
-    headers = {"Allow": error.headers["Allow"]} if error.headers and "Allow" in error.headers else {}
-    return refused(problem(_BY_STATUS.get(error.status_code, "bad_request")), headers)
+    headers = {"Allow": error.headers["allow"]} if error.headers and "allow" in error.headers else {}
+    code = _BY_STATUS.get(error.status_code)
+    if code is None:
+        # Such as a Host header that names no host.
+        fault = FieldError(field="", message="the request's head makes no sense")
+        return refused(problem("bad_request", errors=(fault,)), headers)
+    return refused(problem(code), headers)
 
 
 def _counting(figures: health.Metrics) -> Callable[[ASGIApp], ASGIApp]:

@@ -62,10 +62,11 @@ async def pay_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
         bad_request("payments", f"at most {BATCH_TRANSFERS_MAX} transfers in all")
     node, caller = node_of(request), document_of(request)
     orders = []
-    for keyed in batch.payments:
+    for place, keyed in enumerate(batch.payments):
+        within = f"payments[{place}]."
         payment = Payment(transfers=keyed.transfers, description=keyed.description, reference=keyed.reference)
-        key = check_key("payments.key", keyed.key)
-        orders.append(order_of(payment, once(key, "payments", payment), caller))
+        key = check_key(f"{within}key", keyed.key)
+        orders.append(order_of(payment, once(key, "payments", payment), caller, within))
     outcomes = await node.pay_all(orders)
     results = [
         _result(keyed.key, outcome, node.bank.ispb)

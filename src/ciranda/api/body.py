@@ -52,23 +52,29 @@ def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         bad_request("", "the body is not JSON in UTF-8")
 
 
-def text(field: str, value: str, longest: int, shortest: int = 1) -> str:
-    """The text in normal form C; 400 if it has control characters or another length."""
+def plain(field: str, value: str) -> str:
+    """The text in normal form C; 400 if it has control characters."""
     value = unicodedata.normalize("NFC", value)
     if _CONTROL.search(value):
         bad_request(field, "control characters are not allowed")
+    return value
+
+
+def text(field: str, value: str, longest: int, shortest: int = 1) -> str:
+    """The same; 400 also if it has another length."""
+    value = plain(field, value)
     if not shortest <= len(value) <= longest:
         bad_request(field, f"between {shortest} and {longest} characters")
     return value
 
 
-def description(value: str | None) -> str | None:
-    return None if value is None else text("description", value, DESCRIPTION_MAX, 0)
+def description(value: str | None, within: str = "") -> str | None:
+    return None if value is None else text(f"{within}description", value, DESCRIPTION_MAX, 0)
 
 
-def reference(value: str | None) -> str | None:
+def reference(value: str | None, within: str = "") -> str | None:
     if value is not None and not REFERENCE.fullmatch(value):
-        bad_request("reference", "1 to 35 letters or digits")
+        bad_request(f"{within}reference", "1 to 35 letters or digits")
     return value
 
 
@@ -77,6 +83,10 @@ def address(field: str, value: str) -> Address:
         return parse_address(value)
     except ValueError as error:
         bad_request(field, str(error))
+
+
+def address_in_path(request: Request[Any, Any, Any]) -> Address:
+    return address("address", request.path_params["address"])
 
 
 def ispb(field: str, value: str) -> Ispb:

@@ -15,6 +15,8 @@ PASSWORD_MIN, PASSWORD_MAX = 8, 128
 CONTACT_MAX = 254
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _PHONE = re.compile(r"\+?[0-9 ()-]{4,30}")
+_PUNCTUATION = re.compile(r"[ ./-]")
+"""What a document may be written with; it makes no secret of it."""
 
 
 class SignUp(body.Body, frozen=True, kw_only=True):
@@ -47,9 +49,12 @@ async def sign_up(request: Request[Any, Any, Any]) -> Response[bytes]:
     email = _contact("email", order.email, _EMAIL)
     phone = _contact("phone", order.phone, _PHONE)
     document = body.document(order.document)
-    if not PASSWORD_MIN <= len(order.password) <= PASSWORD_MAX or document in order.password:
+    password = body.plain("password", order.password)
+    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX or document in _PUNCTUATION.sub(
+        "", password.upper()
+    ):
         stop("weak_password")
-    customer = await node_of(request).people.sign_up(document, name, order.password, email, phone)
+    customer = await node_of(request).people.sign_up(document, name, password, email, phone)
     if customer == "document_taken":
         stop("document_taken")
     return ok(CustomerView(document=document, name=name, kind=kind_of(document)), 201)

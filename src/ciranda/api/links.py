@@ -95,9 +95,9 @@ async def list_links(request: Request[Any, Any, Any]) -> Response[bytes]:
     guards=[customer_only],
     opt=describe(answers={204: None}, problems=(404,)),
 )
-async def remove_link(request: Request[Any, Any, Any], address: str) -> Response[None]:
+async def remove_link(request: Request[Any, Any, Any]) -> Response[None]:
     """Forgets a link, and with it the mandate's token."""
-    gone = await node_of(request).remove_link(document_of(request), body.address("address", address))
+    gone = await node_of(request).remove_link(document_of(request), body.address_in_path(request))
     if gone is not None:
         denied(gone)
     return nothing()

@@ -1,5 +1,6 @@
 """`/v1/mandates`: what a holder allows other banks to do with an account here."""
 
+import re
 import time
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,12 @@ from ciranda.money import AMOUNT_MAX, BALANCE_MAX
 from ciranda.node.order import MandateOrder
 
 ID_MAX = 64
+EXPIRY_MAX = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: with an offset, a later instant can be written, but it cannot be shown again."""
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class MandateBody(body.Body, frozen=True, kw_only=True):
@@ -96,8 +103,9 @@ async def list_mandates(request: Request[Any, Any, Any]) -> Response[bytes]:
     guards=[customer_only],
     opt=describe(answers={204: None}, problems=(404,)),
 )
-async def revoke_mandate(request: Request[Any, Any, Any], id: str) -> Response[None]:
+async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
     """Ends a mandate; what was promised under it stands."""
+    id: str = request.path_params["id"]
     if not (id.isascii() and id.isalnum() and len(id) <= ID_MAX):
         id = ""
     gone = await node_of(request).revoke_mandate(document_of(request), id)
@@ -107,12 +115,15 @@ async def revoke_mandate(request: Request[Any, Any, Any], id: str) -> Response[N
 
 
 def _expiry(value: str) -> Instant:
+    value = value.upper()
     try:
-        expires_at = parse_rfc3339(value)
+        expires_at = parse_rfc3339(value) if _RFC3339.fullmatch(value) else None
     except (ValueError, OverflowError):
+        expires_at = None
+    if expires_at is None:
         bad_request("expires_at", "a time of RFC 3339, such as 2030-01-31T12:00:00.000Z")
-    if expires_at <= time.time() * 1000:
-        bad_request("expires_at", "in the future")
+    if not time.time() * 1000 < expires_at <= EXPIRY_MAX:
+        bad_request("expires_at", "in the future, and not after the year 9999")
     return expires_at
 
 

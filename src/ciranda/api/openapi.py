@@ -17,6 +17,14 @@ from ciranda.wire.problem import STATUS, Problem
 _REF = "#/components/schemas/{name}"
 _ALWAYS = (400, 404, 405, 413, 503)
 
+_TEXT = {"type": "string"}
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "address": {"type": "string", "pattern": r"^[0-9A-Z]{8}\.[0-9]{4}\.[0-9]{2,20}$"},
+    "limit": {"type": "integer", "minimum": 1},
+    "everywhere": {"type": "string", "enum": ["true", "false"]},
+}
+"""What a parameter looks like, by its name; any other is text."""
+
 
 def document(app: Litestar) -> dict[str, Any]:
     handlers = [
@@ -65,10 +73,16 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: dict[int, Any]) ->
         "responses": {},
     }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(name, _TEXT)}
         for name in re.findall(r"{(\w+)}", path)
     ] + [
-        {"name": name, "in": "query", "required": False, "description": meaning, "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": meaning,
+            "schema": _PARAMETERS.get(name, _TEXT),
+        }
         for name, meaning in opt["query"].items()
     ]
     if opt["key"]:

@@ -191,9 +191,9 @@ def _change(change: Literal["block", "unblock", "close"], meaning: str) -> Any:
         name=change,
         opt=describe(answers={200: AccountView}, problems=(404, 422)),
     )
-    async def change_account(request: Request[Any, Any, Any], address: str) -> Response[bytes]:
+    async def change_account(request: Request[Any, Any, Any]) -> Response[bytes]:
         node = node_of(request)
-        account = await node.change_account(body.address("address", address), change)
+        account = await node.change_account(body.address_in_path(request), change)
         if isinstance(account, Denied):
             denied(account)
         return ok(account_view(account, await node.store.customers(account.holders)))

@@ -25,10 +25,10 @@ class PayeeView(msgspec.Struct, frozen=True, kw_only=True):
     guards=[anyone_known],
     opt=describe(answers={200: PayeeView}, problems=(404,)),
 )
-async def show_payee(request: Request[Any, Any, Any], address: str) -> Response[bytes]:
+async def show_payee(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Any account of the consortium, as a stranger may see it."""
     node = node_of(request)
-    account = body.address("address", address)
+    account = body.address_in_path(request)
     try:
         payee = await node.payee(account)
     except PeerUnreachable:

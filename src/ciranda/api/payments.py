@@ -125,11 +125,11 @@ async def list_payments(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get(
     "/v1/payments/{id:str}", guards=[anyone_known], opt=describe(answers={200: PaymentView}, problems=(404,))
 )
-async def show_payment(request: Request[Any, Any, Any], id: str) -> Response[bytes]:
+async def show_payment(request: Request[Any, Any, Any]) -> Response[bytes]:
     """One payment, for whoever asked for it, the holders concerned, and the operator."""
     node, caller = node_of(request), customer_or_operator(request)
     try:
-        record = await node.store.payment(parse_end_to_end_id(id))
+        record = await node.store.payment(parse_end_to_end_id(request.path_params["id"]))
     except ValueError:
         stop("not_found")
     if record is None or record.state is State.UNKNOWN:
@@ -151,28 +151,32 @@ async def _concerns(node: Node, record: Record, caller: Document) -> bool:
     )
 
 
-def order_of(payment: Payment, once: Once, caller: Document) -> PaymentOrder:
+def order_of(payment: Payment, once: Once, caller: Document, within: str = "") -> PaymentOrder:
+    """`within`: where the payment stands in the body, for what is said of a field at fault."""
     return PaymentOrder(
         once=once,
         kind=Kind.PAYMENT,
         caller=caller,
         transfers=tuple(
             Transfer(
-                source=body.address("transfers.source", transfer.source),
-                target=body.address("transfers.target", transfer.target),
+                source=body.address(f"{within}transfers[{place}].source", transfer.source),
+                target=body.address(f"{within}transfers[{place}].target", transfer.target),
                 amount=transfer.amount,
             )
-            for transfer in payment.transfers
+            for place, transfer in enumerate(payment.transfers)
         ),
-        tokens=tuple(_token(transfer.mandate) for transfer in payment.transfers),
-        description=body.description(payment.description),
-        reference=body.reference(payment.reference),
+        tokens=tuple(
+            _token(f"{within}transfers[{place}].mandate", transfer.mandate)
+            for place, transfer in enumerate(payment.transfers)
+        ),
+        description=body.description(payment.description, within),
+        reference=body.reference(payment.reference, within),
     )
 
 
-def _token(token: str | None) -> str | None:
+def _token(field: str, token: str | None) -> str | None:
     if token is not None and not (0 < len(token) <= MANDATE_MAX and token.isascii() and token.isprintable()):
-        bad_request("transfers.mandate", "not a mandate's token")
+        bad_request(field, "not a mandate's token")
     return token
 
 

@@ -6,6 +6,7 @@ with one or two digits after it is the decimal sign. `1.234` could be one thousa
 
 import re
 
+from ciranda.cli.speech import say
 from ciranda.money import AMOUNT_MAX
 
 _PLAIN = re.compile(r"([0-9]{1,20})(?:[.,]([0-9]{1,2}))?")
@@ -23,18 +24,28 @@ def parse_amount(text: str) -> int:
     bare = text.strip().removeprefix("R$").strip()
     if _AMBIGUOUS.fullmatch(bare):
         whole = bare.replace(".", "").replace(",", "")
-        raise ValueError(f"{text!r} is ambiguous: write {whole} or {whole},00 for whole units")
+        raise ValueError(
+            say(
+                "{text} is ambiguous: write {whole} or {whole},00 for whole units",
+                text=repr(text),
+                whole=whole,
+            )
+        )
     if match := _PLAIN.fullmatch(bare):
         units, decimals = match.groups()
     elif match := _GROUPED.fullmatch(bare):
         units, decimals = _parts(match)
     elif _TOO_FINE.fullmatch(bare):
-        raise ValueError(f"{text!r} has more than two decimals, and money ends at the centavo")
+        raise ValueError(
+            say("{text} has more than two decimals, and money ends at the centavo", text=repr(text))
+        )
     else:
-        raise ValueError(f"{text!r} is not an amount, such as 10, 10,50 or 1.234,56")
+        raise ValueError(say("{text} is not an amount, such as 10, 10,50 or 1.234,56", text=repr(text)))
     amount = int(re.sub("[.,]", "", units)) * 100 + int((decimals or "").ljust(2, "0"))
     if not 1 <= amount <= AMOUNT_MAX:
-        raise ValueError(f"{text!r} is out of bounds: from 0,01 to {AMOUNT_MAX // 100}")
+        raise ValueError(
+            say("{text} is out of bounds: from 0,01 to {most}", text=repr(text), most=AMOUNT_MAX // 100)
+        )
     return amount
 
 

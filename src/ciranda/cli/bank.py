@@ -176,7 +176,7 @@ def typed_address(text: str) -> Address:
     try:
         return parse_address(text.strip())
     except ValueError as error:
-        raise CommandError(f"{text}: {error}.") from error
+        raise CommandError(f"{text}: {say(str(error))}.") from error
 
 
 def _members(roster: Roster | None) -> list[Bank]:

@@ -69,6 +69,17 @@ class Child:
                     )
                 await asyncio.sleep(random.uniform(0.05, 0.15))
 
+    async def acquainted(self) -> None:
+        """Waits until the bank, which is ready, reaches all of its peers. Raises NotReady."""
+        patience_ends = time.monotonic() + READY_S
+        async with BankClient(self.member.public_url) as client:
+            while missing := [peer.name for peer in (await client.bank()).peers if not peer.reachable]:
+                if time.monotonic() > patience_ends:
+                    raise NotReady(
+                        f"{self.member.name} does not reach {', '.join(missing)}. {self.last_words()}"
+                    )
+                await asyncio.sleep(random.uniform(0.05, 0.15))
+
     async def ended(self) -> int:
         assert self._process is not None, "it was started"
         return await self._process.wait()
@@ -108,6 +119,16 @@ class Child:
     def _signal(self, what: signal.Signals) -> None:
         if self.running and self._process is not None:
             self._process.send_signal(what)
+
+
+async def all_ready(children: Sequence[Child]) -> None:
+    """Waits until every bank is ready, and reaches all of the others. Raises NotReady.
+
+    A bank is ready whatever its peers do. One that started first knocked where nobody listened yet: until it has
+    knocked again, it would refuse payments to there.
+    """
+    await asyncio.gather(*(child.ready() for child in children))
+    await asyncio.gather(*(child.acquainted() for child in children))
 
 
 async def stop_all(children: Sequence[Child]) -> None:

@@ -131,13 +131,15 @@ def _document(given: str | None) -> Document:
     try:
         return parse_document(text)
     except ValueError as error:
-        raise CommandError(f"{text}: {error}.") from error
+        raise CommandError(f"{text}: {say(str(error))}.") from error
 
 
 def _password(file: Path | None, *, new: bool) -> str:
     """The password, never from the command line itself, where every user of the machine could read it."""
     if file is None:
-        return os.environ.get(PASSWORD) or _asked(say("Password"), hidden=True, twice=new)
+        return os.environ.get(PASSWORD) or _asked(
+            say("Password"), hidden=True, once_more=say("Password, once more") if new else None
+        )
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -145,9 +147,9 @@ def _password(file: Path | None, *, new: bool) -> str:
     return text.removesuffix("\n")
 
 
-def _asked(what: str, *, hidden: bool = False, twice: bool = False) -> str:
+def _asked(what: str, *, hidden: bool = False, once_more: str | None = None) -> str:
     """Asks the person; a script, who cannot answer, is told what it left out."""
     if not sys.stdin.isatty():
         raise CommandError(say("Not given, and nobody to ask: {what}.", what=what))
-    answer: str = typer.prompt(what, hide_input=hidden, confirmation_prompt=twice, err=True)
+    answer: str = typer.prompt(what, hide_input=hidden, confirmation_prompt=once_more or False, err=True)
     return answer

@@ -24,6 +24,7 @@ from ciranda.cli.init import BASE_PORT, PEER_OFFSET, found
 from ciranda.cli.screen import CommandError, err, out
 from ciranda.cli.story import MARIA, PASSWORD, Story, StoryBroken, chapter
 from ciranda.cli.up import until_ended
+from ciranda.client import BankAway, ProblemError
 from ciranda.roster import Roster
 from ciranda.settings import OPERATOR_TOKEN
 
@@ -72,7 +73,7 @@ async def _tell(dir: Path | None, once: bool) -> int:
                 _where_to_look(roster, folder)
                 await asyncio.Event().wait()
             return report.code
-        except (NotReady, StoryBroken) as error:
+        except (NotReady, StoryBroken, ProblemError, BankAway) as error:
             err.print(f"\nThe demo cannot go on: {error}", style="red")
             for child in children:
                 err.print(child.last_words(), style="dim")

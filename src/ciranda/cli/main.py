@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from ciranda import __version__
 from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, teller, up
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
-from ciranda.cli.speech import choose, reason
+from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
 from ciranda.settings import SettingsError
 
@@ -32,7 +32,9 @@ class _Commands(TyperGroup):
             raise typer.Exit(REFUSED) from problem
         except BankAway as away:
             _complain(
-                str(away), [], {"code": "bank_away", "detail": away.reason, "url": away.url, "key": away.key}
+                f"{away.url}: {say(away.reason)}.",
+                [],
+                {"code": "bank_away", "detail": away.reason, "url": away.url, "key": away.key},
             )
             raise typer.Exit(NOT_ASKED) from away
         except (SettingsError, CommandError) as error:

@@ -190,7 +190,7 @@ def _typed_document(text: str) -> str:
     try:
         return parse_document(text)
     except ValueError as error:
-        raise CommandError(f"{text}: {error}.") from error
+        raise CommandError(f"{text}: {say(str(error))}.") from error
 
 
 def _show(mandates: list[Mandate], circle: Circle) -> None:

@@ -19,7 +19,7 @@ from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.mandate import give
 from ciranda.cli.screen import CommandError, JsonOption, err, money, out, show_json, table
-from ciranda.cli.speech import LangOption, reason, say
+from ciranda.cli.speech import YES, LangOption, reason, say
 from ciranda.cli.teller import DescriptionOption, KeyOption, typed_amount
 from ciranda.client import BankClient, Order, Payment, ProblemError
 from ciranda.identity import Address, bank_of, parse_end_to_end_id
@@ -123,7 +123,7 @@ def payments(
             try:
                 parse_end_to_end_id(id)
             except ValueError as error:
-                raise CommandError(f"{id}: {error}.") from error
+                raise CommandError(f"{id}: {say(str(error))}.") from error
         async with circle.client(chosen) as client:
             if id is None:
                 page = await client.payments(limit=limit)
@@ -217,7 +217,8 @@ async def _confirm(
             f"  {spell(amount, currency):>16}  {say('from')} {account} ({circle.name_of(bank_of(account))})"
         )
     err.print(say("Paid through {bank}.", bank=coordinator.name), style="dim")
-    if not typer.confirm(say("Pay?"), err=True):
+    answer: str = typer.prompt(say("Pay? [y/N]"), default="n", show_default=False, err=True)
+    if answer.strip().lower() not in YES:
         raise typer.Exit(1)
 
 
@@ -281,7 +282,7 @@ def _tell_refusal(circle: Circle, bank: str, code: str, detail: str) -> None:
 
 def _list(payments: list[Payment], circle: Circle) -> None:
     amount = say("amount")
-    shown = table(say("when"), say("id"), amount, say("status"), right=(say("id"), amount))
+    shown = table(say("when"), say("id"), amount, say("status"), right=(amount,))
     for payment in payments:
         shown.add_row(
             local_time(payment.created_at),

@@ -17,6 +17,7 @@ _PORTUGUESE = {
     "Name": "Nome",
     "CPF or CNPJ": "CPF ou CNPJ",
     "Password": "Senha",
+    "Password, once more": "Senha, mais uma vez",
     "Welcome to {bank}, {name}. You are logged in.": "Boas-vindas ao {bank}, {name}. Sua sessão está aberta.",
     "You are logged in at {bank}.": "Sua sessão no {bank} está aberta.",
     "You are logged out of {bank}.": "Sua sessão no {bank} foi encerrada.",
@@ -34,6 +35,31 @@ _PORTUGUESE = {
         "Você não abriu sessão no {bank}: ciranda login --bank {slug}"
     ),
     "{url} is not a URL.": "{url} não é uma URL.",
+    "it cannot be reached": "não pode ser alcançado",
+    "it did not answer in time": "não respondeu a tempo",
+    "the connection broke": "a conexão caiu",
+    # What was mistyped.
+    "an account's address is ispb.branch.number, such as 10000001.0001.1234563": (
+        "o endereço de uma conta é ispb.agência.número, como 10000001.0001.1234563"
+    ),
+    "the check digit does not fit: one of the account's digits is mistyped": (
+        "o dígito verificador não confere: há um dígito errado na conta"
+    ),
+    "a document is a CPF or a CNPJ, and its digits are not all the same": (
+        "um documento é um CPF ou um CNPJ, e seus dígitos não são todos iguais"
+    ),
+    "neither a valid CPF nor a valid CNPJ": "não é um CPF nem um CNPJ válido",
+    "a payment's id is E, an ISPB, 12 digits of time and 11 letters or digits": (
+        "o id de um pagamento é E, um ISPB, 12 dígitos de data e hora e 11 letras ou dígitos"
+    ),
+    "{text} is ambiguous: write {whole} or {whole},00 for whole units": (
+        "{text} é ambíguo: escreva {whole} ou {whole},00 para unidades inteiras"
+    ),
+    "{text} has more than two decimals, and money ends at the centavo": (
+        "{text} tem mais de duas casas decimais, e o dinheiro termina no centavo"
+    ),
+    "{text} is not an amount, such as 10, 10,50 or 1.234,56": "{text} não é um valor, como 10, 10,50 ou 1.234,56",
+    "{text} is out of bounds: from 0,01 to {most}": "{text} está fora dos limites: de 0,01 a {most}",
     # Accounts.
     "You have no account at {bank} yet: ciranda open": "Você ainda não tem conta no {bank}: ciranda open",
     "Your account at {bank}: {address}": "Sua conta no {bank}: {address}",
@@ -69,7 +95,7 @@ _PORTUGUESE = {
     "with": "com",
     # Payments.
     "from": "de",
-    "Pay?": "Pagar?",
+    "Pay? [y/N]": "Pagar? [s/N]",
     "Paid through {bank}.": "Pago por meio do {bank}.",
     "Paid: {amount}.": "Pago: {amount}.",
     "Refused by {bank}: {reason}": "Recusado pelo {bank}: {reason}",
@@ -140,13 +166,15 @@ _PORTUGUESE = {
     "aborted": "O pagamento foi desfeito.",
 }
 
+YES = ("y", "yes", "s", "sim")
+
 _language: ContextVar[Language] = ContextVar("language", default="en")
 
 
 def say(sentence: str, **parts: object) -> str:
-    """The sentence in the person's language, with its `{parts}` filled in."""
-    template = _PORTUGUESE[sentence] if _language.get() == "pt" else sentence
-    return template.format(**parts)
+    """The sentence in the person's language, with its `{parts}` filled in; in English if it has no Portuguese."""
+    template = _PORTUGUESE.get(sentence, sentence) if _language.get() == "pt" else sentence
+    return template.format(**parts) if parts else template
 
 
 def reason(code: str, detail: str) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self, TypeVar
 from rich.table import Table
 from rich.text import Text
 
-from ciranda.cli.child import Child
+from ciranda.cli.child import Child, all_ready
 from ciranda.cli.screen import money, out, table
 from ciranda.client import Account, BankAway, BankClient, Order, Payment, ProblemError
 from ciranda.client.bank import new_key
@@ -112,6 +112,7 @@ class Story:
             await child.start()
         with out.status("The banks are starting"):
             times = await asyncio.gather(*(_timed(child.ready(), began) for child in self._children))
+            await all_ready(self._children)
         for child, seconds in zip(self._children, times, strict=True):
             member = child.member
             shown.add_row(member.name, member.ispb, member.public_url, str(child.pid), f"{seconds:.1f} s")
@@ -219,7 +220,7 @@ class Story:
         began = time.monotonic()
         await jatoba.child.start()
         with out.status(f"{jatoba.name} is starting again"):
-            await jatoba.child.ready()
+            await all_ready(self._children)
             await _until(lambda: self._none_in_doubt(self._places), f"{jatoba.name} knows the decision")
         step(
             f"{jatoba.name} is back after {time.monotonic() - began:.1f} s, and knows what was decided without it."

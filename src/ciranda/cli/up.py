@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.table import Table
 
-from ciranda.cli.child import Child, NotReady, stop_all
+from ciranda.cli.child import Child, NotReady, all_ready, stop_all
 from ciranda.cli.screen import CommandError, err, out, table
 from ciranda.roster import Roster
 from ciranda.settings import CONSORTIUM, load_consortium
@@ -31,7 +31,7 @@ async def _up(dir: Path, roster: Roster) -> None:
     try:
         for child in children:
             await child.start()
-        await asyncio.gather(*(child.ready() for child in children))
+        await all_ready(children)
         out.print(addresses(children))
         out.print("\nAll banks are up. Press Ctrl-C to stop.")
         await asyncio.gather(*(_watch(child) for child in children))

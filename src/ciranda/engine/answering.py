@@ -29,7 +29,7 @@ from ciranda.engine.mandate import id_of
 from ciranda.engine.placing import booked, count_mandates, place
 from ciranda.engine.record import Clause, Record
 from ciranda.engine.reply import Answered
-from ciranda.engine.settling import others, settle
+from ciranda.engine.settling import settle
 from ciranda.engine.view import Step, View, Writes
 from ciranda.identity import Address, EndToEndId, Ispb, bank_of, coordinator_of
 from ciranda.instant import Instant, later
@@ -162,36 +162,38 @@ def _ask_participant(view: View, header: Header) -> Step:
 
 
 def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
-    record = _known(view, tell.id, tell.digest)
-    done = Done(id=tell.id)
-    if record is None or record.state is State.UNKNOWN:
-        if coordinator_of(tell.id) == view.bank.ispb:
-            raise Violation("we do not know this payment, and its id says that it is ours")
-        header = tell.header if record is None or record.header is None else record.header
-        if header is not None and view.bank.ispb not in header.participants:
-            return _tell_witness(view, sender, tell, header, now)
-        state, _, _ = follow(State.UNKNOWN, Event.COMMIT if tell.decision is Decision.COMMIT else Event.ABORT)
-        fresh = record or _fresh(tell.id, tell.digest, now)
-        refusal = tell.refusal or Refusal(code=Code.ABORTED, bank=sender)
-        return _say(
-            done,
-            Writes(records={tell.id: replace(fresh, state=state, decided_at=now, refusal=refusal, due=None)}),
-        )
-    if sender != coordinator_of(tell.id) and sender not in others(record, view.bank.ispb):
-        raise Violation("only a bank of the payment tells its decision")
-    writes, _ = settle(view, record, tell.decision, tell.refusal, now)
-    return _say(done, writes)
-
-
-def _tell_witness(view: View, sender: Ispb, tell: Tell, header: Header, now: Instant) -> Step:
-    """A witness that is no participant keeps id, digest and decision for ever; it has no bookings (PROTOCOL 4.6)."""
+    header, own = tell.header, view.bank.ispb
     if header.id != tell.id or digest(header) != tell.digest:
         raise Violation("the header is not the payment's")
-    record = _witnessed(view, sender, header, now)
-    state = State.COMMITTED if tell.decision is Decision.COMMIT else State.ABORTED
+    record = _known(view, tell.id, tell.digest)
+    _check_header(view, header)
+    banks = {coordinator_of(tell.id), *header.participants, *header.witnesses}
+    if not {sender, own} <= banks:
+        raise Violation("only a bank of the payment tells its decision, and only to another")
+    if record is None or record.state is State.UNKNOWN:
+        if coordinator_of(tell.id) == own:
+            raise Violation("we do not know this payment, and its id says that it is ours")
+        return _told_first(record or _fresh(tell.id, tell.digest, now), own, tell, now)
+    writes, _ = settle(view, record, tell.decision, tell.refusal, now)
+    return _say(Done(id=tell.id), writes)
+
+
+def _told_first(record: Record, own: Ispb, tell: Tell, now: Instant) -> Step:
+    """The decision came before anything else did: there are no bookings to post or to release."""
+    if own in tell.header.participants:
+        state, _, _ = follow(State.UNKNOWN, Event.COMMIT if tell.decision is Decision.COMMIT else Event.ABORT)
+    else:
+        # A witness that is no participant keeps id, digest and decision for ever (PROTOCOL 4.6).
+        state = State.COMMITTED if tell.decision is Decision.COMMIT else State.ABORTED
     refusal = tell.refusal or Refusal(code=Code.ABORTED, bank=coordinator_of(tell.id))
-    told = replace(record, state=state, decided_at=now, refusal=refusal if state is State.ABORTED else None)
-    return _say(Done(id=tell.id), Writes(records={tell.id: told}))
+    told = replace(
+        record,
+        state=state,
+        header=tell.header,
+        decided_at=now,
+        refusal=refusal if state is State.ABORTED else None,
+    )
+    return _say(Done(id=tell.id), Writes(records={told.id: told}))
 
 
 def _witnessed(view: View, sender: Ispb, header: Header, now: Instant) -> Record:

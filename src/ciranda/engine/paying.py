@@ -4,6 +4,8 @@ A payment inside the bank is booked here, at once (PROTOCOL 1.5). One that conce
 bookings are placed, and its header, which never changes, is made. A refusal is recorded under its key like a success.
 """
 
+from collections.abc import Sequence
+
 from ciranda.agreement.header import Header, Part, choose_witnesses, digest, leaf
 from ciranda.agreement.participant import State
 from ciranda.engine.input import GRACE_MS, Begin
@@ -43,7 +45,7 @@ def begin(view: View, order: Begin, now: Instant) -> Step:
         if not codes:
             return _step(order, _record(order, permitted, State.AWAITING_APPROVAL, now), Writes(), now)
     if codes:
-        return _refused(view, order, permitted, codes, now)
+        return _refused(view, order, permitted, codes, now, away=sorted(banks & order.unreachable))
 
     if banks == {view.bank.ispb}:
         record = _record(order, permitted, State.COMMITTED, now, decided_at=now)
@@ -164,9 +166,17 @@ def parts_of(order: Begin) -> list[Part]:
     ]
 
 
-def _refused(view: View, order: Begin, clauses: tuple[Clause, ...], codes: list[Code], now: Instant) -> Step:
+def _refused(
+    view: View,
+    order: Begin,
+    clauses: tuple[Clause, ...],
+    codes: list[Code],
+    now: Instant,
+    away: Sequence[Ispb] = (),
+) -> Step:
     code = min(codes, key=PRECEDENCE.__getitem__)
-    refusal = Refusal(code=code, bank=view.bank.ispb)
+    bank = away[0] if code is Code.BANK_UNREACHABLE else view.bank.ispb
+    refusal = Refusal(code=code, bank=bank)
     unpermitted = tuple(Clause(transfer=clause.transfer) for clause in clauses)
     return _step(
         order, _record(order, unpermitted, State.ABORTED, now, decided_at=now, refusal=refusal), Writes(), now

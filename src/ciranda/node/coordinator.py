@@ -25,7 +25,7 @@ from ciranda.engine.settling import others
 from ciranda.identity import EndToEndId, Ispb, bank_of
 from ciranda.node.batches import Batches, Overloaded
 from ciranda.node.register import RegisterClient
-from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store, Unavailable
+from ciranda.ports import Clock, Dice, Peers, PeerSilent, PeerUnreachable, Store, Unavailable
 from ciranda.refusal import Code, Refusal
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -168,7 +168,7 @@ class Coordinator:
         """PROTOCOL 5.2 and 5.3: at the first no, or at the deadline, it ends."""
         assert record.header is not None, "a payment that left this bank has a header"
         banks = [bank for bank in record.header.participants if bank != self._bank.ispb]
-        attempt = Attempt(self._bank.ispb, banks)
+        attempt = Attempt(banks)
         parts = parts_of(begin)
         end = self._clock.steady_ms() + self._left_ms(record)
         if len(banks) == 1:
@@ -193,7 +193,7 @@ class Coordinator:
 
     def _count(self, attempt: Attempt, bank: Ispb, vote: Vote | Code) -> None:
         if isinstance(vote, Code):
-            attempt.unheard(vote)
+            attempt.unheard(bank, vote)
         else:
             attempt.voted(bank, vote)
 
@@ -223,8 +223,10 @@ class Coordinator:
         while (left := end - self._clock.steady_ms()) > 0:
             try:
                 answer = await self._peers.ask(bank, replace(prepare, time_left_ms=left), left)
+            except PeerSilent:
+                return Code.DEADLINE_PASSED
             except PeerUnreachable:
-                return Code.BANK_UNREACHABLE if end > self._clock.steady_ms() else Code.DEADLINE_PASSED
+                return Code.BANK_UNREACHABLE
             match answer:
                 case Vote():
                     return answer
@@ -256,7 +258,7 @@ class Coordinator:
 
     async def _tell(self, record: Record, bank: Ispb) -> None:
         try:
-            answer = await self._peers.ask(bank, telling(record, bank), TELL_TIMEOUT_MS)
+            answer = await self._peers.ask(bank, telling(record), TELL_TIMEOUT_MS)
         except PeerUnreachable:
             return
         if not isinstance(answer, Done):
@@ -274,16 +276,15 @@ class Coordinator:
         task.add_done_callback(self._tasks.discard)
 
 
-def telling(record: Record, bank: Ispb) -> Tell:
-    """What `bank` is told of a decided payment."""
-    header = record.header
+def telling(record: Record) -> Tell:
+    """What is told of a decided payment."""
     assert record.state.decided, "only what is decided is told"
-    assert header is not None, "only a payment that left its bank is told"
+    assert record.header is not None, "only a payment that left its bank is told"
     assert record.digest is not None, "only a payment that left its bank is told"
     return Tell(
         id=record.id,
         digest=record.digest,
         decision=Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT,
         refusal=record.refusal,
-        header=None if bank in header.participants else header,
+        header=record.header,
     )

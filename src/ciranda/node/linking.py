@@ -8,6 +8,8 @@ import asyncio
 from typing import cast
 
 import msgspec
+import structlog
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ciranda.agreement.message import AccountShown, FindPayee, Payee, ShowAccount
@@ -21,6 +23,8 @@ from ciranda.node.answers import Answers
 from ciranda.node.batches import Batches
 from ciranda.node.order import LinkOrder
 from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LOOK_TIMEOUT_MS = 2_000
 _NONCE_BYTES = 12
@@ -103,11 +107,14 @@ class Linking:
     async def tokens(self, owner: Document) -> dict[Address, str]:
         """The mandates with which the owner's linked accounts can be spent."""
         links = await self._store.links_of(owner)
-        return {link.account: self._open(link) for link in links if "pay" in link.scopes}
+        opened = {link.account: self._open(link) for link in links if "pay" in link.scopes}
+        return {account: token for account, token in opened.items() if token is not None}
 
     async def _linked(self, link: Link) -> LinkedAccount:
-        question = ShowAccount(account=link.account, mandate=self._open(link), payer=link.owner)
-        bank = bank_of(link.account)
+        token, bank = self._open(link), bank_of(link.account)
+        if token is None:
+            return LinkedAccount(link=link, account=_without_balances(link), reachable=False)
+        question = ShowAccount(account=link.account, mandate=token, payer=link.owner)
         try:
             answer = await self._peers.ask(bank, question, LOOK_TIMEOUT_MS)
         except PeerUnreachable:
@@ -122,9 +129,14 @@ class Linking:
         nonce = self._dice.bits(8 * _NONCE_BYTES).to_bytes(_NONCE_BYTES, "big")
         return nonce + self._cipher.encrypt(nonce, token.encode(), f"{owner}.{account}".encode())
 
-    def _open(self, link: Link) -> str:
+    def _open(self, link: Link) -> str | None:
+        """None if the bank's secret has changed since: then the link must be made again."""
         nonce, sealed = link.sealed[:_NONCE_BYTES], link.sealed[_NONCE_BYTES:]
-        return self._cipher.decrypt(nonce, sealed, f"{link.owner}.{link.account}".encode()).decode()
+        try:
+            return self._cipher.decrypt(nonce, sealed, f"{link.owner}.{link.account}".encode()).decode()
+        except InvalidTag:
+            log.warning("link_cannot_be_opened", account=link.account)
+            return None
 
 
 def _as_linked(link: Link) -> AccountShown:

@@ -10,6 +10,8 @@ A peer is up or down (PROTOCOL 5.8), and down is a rumour that costs little to r
   (A single slow answer among many good ones shows a slow question, not a lost bank.) What waits for it is given up.
 - While it is down only probes go there, one every 0.5 to 1 s. The time is random, so that a bank which comes back is
   not met by all others in step.
+- While it is up but has said nothing for 1 to 2 s it is probed too: the next payment should not be the one to find
+  out that it is gone.
 - It is up again with its first valid word, be it an answer or a question of its own.
 """
 
@@ -23,12 +25,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, fits
 from ciranda.identity import Ispb
 from ciranda.peers.outbox import Letter, Outbox
-from ciranda.ports import Dice, Heights, PeerUnreachable
+from ciranda.ports import Dice, Heights, PeerSilent, PeerUnreachable
 from ciranda.roster import Member, Roster
 from ciranda.wire.messages import BODY_MAX, Malformed, decode_answers, encode_batch, encode_question
 from ciranda.wire.signature import PATH, BadSignature, Seal
 
 PROBE_WAIT_S = (0.5, 1.0)
+SILENCE_S = (1.0, 2.0)
+_PROBE = encode_question(Probe())
 
 
 class HttpPeers:
@@ -70,6 +74,9 @@ class HttpPeers:
             auto_decompress=False,
             headers={"content-type": "application/json", "accept-encoding": "identity"},
         )
+
+        for peer in self._peers.values():
+            self._spawn(self._listen(peer))
 
     async def close(self) -> None:
         """Gives up whatever is under way or waits."""
@@ -119,7 +126,7 @@ class HttpPeers:
                 answer = await letter.answer
         except TimeoutError:
             self._fell_silent(peer, words_before)
-            raise PeerUnreachable(f"{bank} did not answer in {timeout_ms} ms") from None
+            raise PeerSilent(f"{bank} did not answer in {timeout_ms} ms") from None
         if not fits(question, answer):
             raise PeerUnreachable(f"{bank} answered another question")
         return answer
@@ -134,7 +141,7 @@ class HttpPeers:
                 batch = await self._exchange(peer, [letter.question for letter in letters])
         except TimeoutError:
             self._fell_silent(peer, words_before)
-            _give_up(letters, f"{peer.ispb} did not answer in time")
+            _give_up(letters, f"{peer.ispb} did not answer in time", PeerSilent)
         except (aiohttp.ClientError, OSError, BadSignature, Malformed, _NoAnswer) as error:
             self._went_down(peer)
             _give_up(letters, f"{peer.ispb}: {error!r}")
@@ -205,16 +212,26 @@ class HttpPeers:
         peer.prober = self._spawn(self._probe(peer))
         _give_up(peer.outbox.give_up(), f"{peer.ispb} is down")
 
+    async def _listen(self, peer: "_Peer") -> None:
+        """For ever: breaks the silence of a peer that is up."""
+        while True:
+            words_before = peer.words
+            await asyncio.sleep(self._dice.between(*SILENCE_S))
+            if peer.up and peer.words == words_before:
+                self._send_probe(peer)
+
     async def _probe(self, peer: "_Peer") -> None:
         """Until cancelled by the peer's return. It waits for no answer, so that silence does not slow it down."""
-        loop = asyncio.get_running_loop()
-        text = encode_question(Probe())
         while True:
             await asyncio.sleep(self._dice.between(*PROBE_WAIT_S))
-            # The answer itself is not looked at: that a valid one came is what makes the peer up.
-            letter = Letter(text, loop.time() + self._request_timeout_s, loop.create_future())
-            letter.answer.add_done_callback(lambda answer: answer.exception())
-            self._spawn(self._carry(peer, [letter]))
+            self._send_probe(peer)
+
+    def _send_probe(self, peer: "_Peer") -> None:
+        """The answer itself is not looked at: that a valid one came is what makes the peer up."""
+        loop = asyncio.get_running_loop()
+        letter = Letter(_PROBE, loop.time() + self._request_timeout_s, loop.create_future())
+        letter.answer.add_done_callback(lambda answer: answer.exception())
+        self._spawn(self._carry(peer, [letter]))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that `close` ends. The loop itself keeps only weak references to tasks."""
@@ -247,7 +264,7 @@ class _NoAnswer(Exception):
     """Something came back, and it is not the answer to this request."""
 
 
-def _give_up(letters: list[Letter], why: str) -> None:
+def _give_up(letters: list[Letter], why: str, kind: type[PeerUnreachable] = PeerUnreachable) -> None:
     for letter in letters:
         if not letter.answer.done():
-            letter.answer.set_exception(PeerUnreachable(why))
+            letter.answer.set_exception(kind(why))

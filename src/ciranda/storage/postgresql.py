@@ -144,7 +144,12 @@ def _select(table: Table) -> str:
     keys = key_columns(table)
     names = ", ".join(f"{table.name}.{name}" for name in columns(table))
     # The same order as Python's, whatever the database's language.
-    order = ", ".join(f'{table.name}.{name} COLLATE "C"' for name in keys)
+    order = ", ".join(
+        f'{table.name}.{name} COLLATE "C"'
+        if isinstance(table.columns[name].type, Text)
+        else f"{table.name}.{name}"
+        for name in keys
+    )
     return (
         f"SELECT {names} FROM {table.name} JOIN {_unnest(table, keys)} ON {_join(table)}"
         f" ORDER BY {order} FOR UPDATE OF {table.name}"

@@ -158,8 +158,7 @@ def check_question(question: Question) -> None:
             _must(_is_end_to_end_id(question.id), "a payment's id")
             _must(_is_digest(question.digest), "a digest")
             _check_refusal(question.refusal)
-            if question.header is not None:
-                _check_header(question.header)
+            _check_header(question.header)
         case Propose():
             _check_header(question.header)
             _check_ballot(question.ballot)

@@ -31,6 +31,7 @@ from msgspec.structs import replace
 
 from ciranda.api.app import make_app
 from ciranda.api.peer_messages import PeerListener
+from ciranda.api.protocol import ProblemProtocol
 from ciranda.engine.bank import Bank
 from ciranda.instant import Instant
 from ciranda.node.answers import Answers
@@ -53,6 +54,7 @@ DRAIN_S = 10
 STOP_WORKERS_S = 3 * DRAIN_S
 WATCH_S = 0.2
 BACKLOG = 2048
+GREET_S = 0.5
 
 
 class CannotServe(Exception):
@@ -244,19 +246,19 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
         loop.add_reader(alive, os._exit, 1)
     gc.collect()
     gc.freeze()
-    # The public door closes first: the other banks' answers are needed to finish what is under way.
-    serving = [
-        asyncio.create_task(public.serve([sockets[0]])),
-        asyncio.create_task(private.serve([sockets[1]])),
-    ]
+    # The peers' door opens first, and they are greeted, so that they know us to be up before our customers ask for
+    # them. It closes last: the other banks' answers are needed to finish what is under way.
+    serving_peers = asyncio.create_task(private.serve([sockets[1]]))
+    await peers.greet(GREET_S)
+    serving_public = asyncio.create_task(public.serve([sockets[0]]))
     stopped = asyncio.create_task(stop.wait())
     log.info("serving", bank=settings.ispb, public=settings.public_port, peers=settings.peer_port)
-    await asyncio.wait([stopped, *serving], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([stopped, serving_public, serving_peers], return_when=asyncio.FIRST_COMPLETED)
     public.should_exit = True
-    await serving[0]
+    await serving_public
     await node.drain(DRAIN_S)
     private.should_exit = True
-    await serving[1]
+    await serving_peers
     await peers.close()
     store.close()
     stopped.cancel()
@@ -276,7 +278,8 @@ def _server(app: Any) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=ProblemProtocol,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,

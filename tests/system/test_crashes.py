@@ -1,7 +1,6 @@
 """Banks that are killed, stand still or stay away, in the middle of payments: every payment is finished or undone."""
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +11,7 @@ import pytest
 from tests.system.answers import refused, settled
 from tests.system.consortium import Consortium, Person, consortium, new_key, transfer
 from tests.system.crowd import while_under_way
-from tests.system.faults import Fault, killed, stopped, trouble
+from tests.system.faults import Fault, happens_later, killed, stopped, trouble
 from tests.system.patience import eventually
 from tests.system.reconciliation import check_positions, check_rest, reconcile
 from tests.system.workload import Town, ask
@@ -41,7 +40,7 @@ def test_every_payment_has_one_outcome_and_it_is_the_one_that_was_told(
 ) -> None:
     dice = random.Random(seed)
     town = Town(circle, 100_000)
-    orders = town.orders(dice, 2_500)
+    orders = town.orders(dice, 2_000)
     with trouble(fault, circle.banks, dice):
         ask(orders)
     outcomes = reconcile(circle, town, orders)
@@ -58,10 +57,8 @@ def test_when_a_bank_stays_away_the_others_finish_or_undo_what_it_had_begun_and_
     rui, shop = payee.someone("Rui Barbosa")
     town = Town(circle, 100_000)
     orders = town.orders(dice, 600)
-    loss = threading.Timer(1.0, lost.kill)
-    loss.start()
-    ask(orders, within_s=6)
-    loss.join()
+    with happens_later(lost.kill, after_s=1.0):
+        ask(orders, within_s=6)
 
     # Only what nobody but the lost bank can have decided is still in doubt, and that is its own customers' money.
     def settled_without_it() -> None:

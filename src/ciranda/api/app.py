@@ -27,11 +27,9 @@ from ciranda.api import (
     sessions,
 )
 from ciranda.api.answers import problem_of, refused
-from ciranda.api.payment_door import PaymentDoor
+from ciranda.api.payment_door import BODY_MAX, PaymentDoor
 from ciranda.node.node import Node
 from ciranda.wire.problem import FieldError, problem
-
-BODY_MAX = 1024 * 1024
 
 ROUTES = [
     bank.show_bank,

@@ -46,6 +46,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Figures of this worker, for Prometheus."""
     figures: Metrics = request.app.state.metrics
+    figures.in_doubt.set(await node_of(request).store.count_in_doubt())
     return Response(figures.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
@@ -61,6 +62,11 @@ class Metrics:
             "From a request's head to its answer.",
             ["route"],
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=self._registry,
+        )
+        self.in_doubt = Gauge(
+            "ciranda_payments_in_doubt",
+            "Payments whose decision this bank does not know yet, in its database.",
             registry=self._registry,
         )
         waiting = Gauge("ciranda_waiting_inputs", "Inputs that wait to be written.", registry=self._registry)

@@ -63,10 +63,10 @@ def pay(
 
     The bank that coordinates is --bank, or else the first source's bank where you are logged in.
 
-    Example: ciranda pay 10000001.0001.1234563 10000004.0001.7654321 25,90
+    Example: ciranda pay 10000001.0001.1234563 10000004.0001.7654327 25,90
 
-    Example: ciranda pay --from 10000001.0001.1234563=10,00 --from 10000002.0001.1234560=20,00
-    --to 10000004.0001.7654321 --bank jatoba
+    Example: ciranda pay --from 10000001.0001.1234563=10,00 --from 10000002.0001.1234571=20,00
+    --to 10000004.0001.7654327 --bank jatoba
     """
     parts, paid = _parts(source, target, amount, from_ or [], to)
     asyncio.run(_pay(Circle(consortium), bank, parts, paid, description, reference, yes, key, as_json))
@@ -81,7 +81,7 @@ def payee(
 ) -> None:
     """Show whose an account is, its name masked: what one checks before paying.
 
-    Example: ciranda payee 10000004.0001.7654321
+    Example: ciranda payee 10000004.0001.7654327
     """
 
     async def run() -> None:

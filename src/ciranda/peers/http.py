@@ -78,6 +78,12 @@ class HttpPeers:
         for peer in self._peers.values():
             self._spawn(self._listen(peer))
 
+    async def greet(self, timeout_s: float) -> None:
+        """Says a word to every peer, and waits a little for theirs: whoever was thought to be down is up again."""
+        greetings = [self._send_probe(peer) for peer in self._peers.values()]
+        if greetings:
+            await asyncio.wait(greetings, timeout=timeout_s)
+
     async def close(self) -> None:
         """Gives up whatever is under way or waits."""
         session, self._session = self._session, None
@@ -226,12 +232,12 @@ class HttpPeers:
             await asyncio.sleep(self._dice.between(*PROBE_WAIT_S))
             self._send_probe(peer)
 
-    def _send_probe(self, peer: "_Peer") -> None:
+    def _send_probe(self, peer: "_Peer") -> asyncio.Task[None]:
         """The answer itself is not looked at: that a valid one came is what makes the peer up."""
         loop = asyncio.get_running_loop()
         letter = Letter(_PROBE, loop.time() + self._request_timeout_s, loop.create_future())
         letter.answer.add_done_callback(lambda answer: answer.exception())
-        self._spawn(self._carry(peer, [letter]))
+        return self._spawn(self._carry(peer, [letter]))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that `close` ends. The loop itself keeps only weak references to tasks."""

@@ -135,6 +135,11 @@ def in_doubt(connection: Connection, limit: int) -> list[Record]:
     return _records(connection, query)
 
 
+def count_in_doubt(connection: Connection) -> int:
+    query = select(func.count()).select_from(schema.payments).where(_is_in_doubt())
+    return int(connection.execute(query).scalar_one())
+
+
 def _is_in_doubt() -> Any:
     # An undecided payment always has a time at which recovery looks at it: the index of those is short.
     return and_(schema.payments.c.due.is_not(None), schema.payments.c.state.in_(_IN_DOUBT))

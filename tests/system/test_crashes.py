@@ -4,11 +4,12 @@ import random
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.system.answers import refused, settled
+from tests.system.answers import created, found, problem, refused, settled
 from tests.system.consortium import Consortium, Person, consortium, new_key, transfer
 from tests.system.crowd import while_under_way
 from tests.system.faults import Fault, happens_later, killed, stopped, trouble
@@ -120,6 +121,32 @@ def test_a_payment_whose_coordinator_died_is_ended_by_the_others(circle: Consort
     check_positions(circle.banks)
 
 
+def test_a_promise_is_kept_whatever_happens_to_the_account_or_the_mandate_after_it(
+    circle: Consortium,
+) -> None:
+    teller, holder, slow = circle.banks[:3]
+    ana, account = holder.someone("Ana Maria", 1_000)
+    (bia, near), (rui, far) = holder.someone("Bia Maria"), slow.someone("Rui Barbosa")
+    payer, mandate = ana.at(teller), ana.allow(account, teller)
+
+    def change_everything_when_promised() -> None:
+        ana.hold_becomes(account, 1_000)
+        assert ana.call("DELETE", f"/v1/mandates/{mandate['id']}").status_code == 204
+        assert holder.operate("POST", f"/v1/operator/accounts/{near}/close").status_code == 422
+        for blocked in (account, near):
+            found(holder.operate("POST", f"/v1/operator/accounts/{blocked}/block"))
+        slow.resume()
+
+    legs = [
+        transfer(account, target, amount, mandate["token"]) for target, amount in ((near, 100), (far, 900))
+    ]
+    slow.pause()
+    settled(while_under_way(partial(payer.pay, *legs), change_everything_when_promised))
+    ana.balance_becomes(account, 0)
+    bia.balance_becomes(near, 100)
+    rui.balance_becomes(far, 900)
+
+
 def test_a_payment_that_a_bank_is_too_slow_for_is_given_up_in_time(circle: Consortium) -> None:
     here, there = circle.banks[:2]
     (ana, mine), (rui, far) = here.someone("Ana Maria", 1_000), there.someone("Rui Barbosa")
@@ -160,7 +187,7 @@ def test_a_payment_to_a_bank_that_is_known_to_be_down_is_refused_at_once(circle:
     there.kill()
     # It is known to be down from the first payment that did not get through.
     refused(ana.pay(transfer(mine, far, 100)), "bank_unreachable", there.ispb)
-    assert not here.reaches(there)
+    assert there.ispb not in here.reaches()
     key = new_key()
     started = time.monotonic()
     told = refused(ana.pay(transfer(mine, far, 100), key=key), "bank_unreachable", there.ispb)
@@ -182,3 +209,49 @@ def test_a_bank_is_ready_whatever_its_peers_do(circle: Consortium) -> None:
     here.restart()
     (ana, mine), (_, near) = here.someone("Ana Maria", 1_000), here.someone("Bia Maria")
     settled(ana.pay(transfer(mine, near, 100)))
+
+
+def test_what_is_known_of_a_bank_that_is_down_says_that_it_cannot_be_reached(circle: Consortium) -> None:
+    here, there = circle.banks[:2]
+    holder, account = there.someone("Ana Maria", 1_000)
+    payer = holder.at(here)
+    _, shop = here.someone("Rui Barbosa")
+    link = {"account": account, "mandate": holder.allow(account, here, scopes=["read", "pay"])["token"]}
+    created(payer.call("POST", "/v1/links", link))
+    there.kill()
+    refused(payer.pay(transfer(account, shop, 100)), "bank_unreachable", there.ispb)
+
+    (linked,) = found(payer.call("GET", "/v1/accounts", everywhere="true"))["accounts"]
+    assert (linked["address"], linked["reachable"]) == (account, False)
+    problem(payer.call("GET", f"/v1/payees/{account}"), 503, "unavailable")
+    problem(payer.call("POST", "/v1/links", link), 503, "unavailable")
+
+
+# A bank that forgot.
+
+
+def test_a_bank_that_was_put_back_to_an_old_backup_says_so_and_stops(tmp_path: Path) -> None:
+    with consortium(tmp_path / "banks", banks=2) as circle:
+        here, there = circle.banks
+        (ana, mine), (rui, far) = here.someone("Ana Maria", 1_000), there.someone("Rui Barbosa")
+        there.kill()
+        backup = {path: path.read_bytes() for path in there.database_files()}
+        there.restart()
+        circle.wait_connected()
+        settled(ana.pay(transfer(mine, far, 300)))
+        rui.balance_becomes(far, 300)
+
+        there.kill()
+        for path in there.database_files():
+            path.unlink()
+        for path, content in backup.items():
+            path.write_bytes(content)
+        there.start()
+
+        def stopped_and_said_why() -> None:
+            # Somebody speaks to it, and shows it what it had said.
+            ana.pay(transfer(mine, far, 1))
+            assert there.process.poll() not in (None, 0)
+
+        eventually(stopped_and_said_why)
+        assert "backup" in there.tail() or "earlier" in there.tail(), there.tail()

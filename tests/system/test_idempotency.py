@@ -5,8 +5,9 @@ from functools import partial
 
 import pytest
 
+from tests.system import documents
 from tests.system.answers import Json, created, found, problem, refused, settled
-from tests.system.consortium import Bank, Consortium, Customer, Person, new_key, transfer
+from tests.system.consortium import PASSWORD, Bank, Consortium, Customer, Person, new_key, transfer
 from tests.system.crowd import at_once, while_under_way
 
 
@@ -79,6 +80,15 @@ def test_the_keys_of_different_callers_and_routes_do_not_meet(bank: Bank) -> Non
     holders = {"kind": "joint", "holders": [ana.document, bia.document]}
     created(ana.call("POST", "/v1/accounts", holders, key=key))
     assert (ana.balance(mine), bia.balance(theirs)) == (1_000, 1_000)
+
+
+def test_a_customer_who_logs_in_again_is_the_same_caller(bank: Bank) -> None:
+    (ana, mine), (bia, theirs) = bank.someone("Ana Maria", 1_000), bank.someone("Bia Maria")
+    key = new_key()
+    first = settled(ana.pay(transfer(mine, theirs, 100), key=key))
+    ana.log_in()
+    assert settled(ana.pay(transfer(mine, theirs, 100), key=key)) == first
+    assert bia.balance(theirs) == 100
 
 
 def test_cash_is_counted_once_however_often_the_operator_asks(bank: Bank) -> None:
@@ -181,6 +191,21 @@ def test_a_joint_account_asked_for_again_under_one_key_is_opened_once(bank: Bank
     assert len(found(ana.call("GET", "/v1/accounts"))["accounts"]) == 2
 
 
+def test_an_individual_account_asked_for_again_under_its_key_is_shown_again(bank: Bank) -> None:
+    ana, key = bank.sign_up("Ana Maria"), new_key()
+    first = created(ana.call("POST", "/v1/accounts", {"kind": "individual"}, key=key))
+    assert created(ana.call("POST", "/v1/accounts", {"kind": "individual"}, key=key)) == first
+    problem(ana.call("POST", "/v1/accounts", {"kind": "individual"}, key=new_key()), 409, "account_exists")
+
+
+def test_a_key_that_means_nothing_to_a_route_is_ignored(bank: Bank) -> None:
+    ana = bank.sign_up("Ana Maria")
+    login = {"document": ana.document, "password": PASSWORD}
+    for key in ("same", "same", "x" * 1_000):
+        created(bank.call("POST", "/v1/sessions", login, key=key))
+    problem(ana.call("POST", "/v1/accounts", {"kind": "individual"}, key="x" * 65), 400, "bad_request")
+
+
 def test_one_individual_account_comes_of_many_requests_at_once(bank: Bank) -> None:
     ana = bank.sign_up("Ana Maria")
     answers = at_once([partial(ana.call, "POST", "/v1/accounts", {"kind": "individual"})] * 8)
@@ -188,7 +213,7 @@ def test_one_individual_account_comes_of_many_requests_at_once(bank: Bank) -> No
 
 
 def test_one_customer_comes_of_many_sign_ups_at_once(bank: Bank) -> None:
-    form = Customer(bank, "Ana Maria", "52998224725").form()
+    form = Customer(bank, "Ana Maria", documents.cpf()).form()
     answers = at_once([partial(bank.call, "POST", "/v1/customers", form)] * 6)
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
 

@@ -1,6 +1,8 @@
 """Mandates and links: how one spends at one bank what one has at another, and nobody else does."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 from tests.system import documents
 from tests.system.answers import MOMENT, Json, created, found, problem, refused, settled
 from tests.system.consortium import Bank, Consortium, Customer, new_key, transfer
+from tests.system.crowd import at_once
 from tests.system.patience import eventually
 
 LATER = "2099-12-31T00:00:00.000Z"
@@ -151,6 +154,13 @@ def test_a_mandate_has_a_total_that_all_payments_share(scene: Scene) -> None:
     refused(scene.pay(41, token), "mandate_exceeded", scene.there.ispb)
     settled(scene.pay(40, token))
     refused(scene.pay(1, token), "mandate_exceeded", scene.there.ispb)
+    scene.paid(100)
+
+
+def test_payments_at_once_share_the_total_of_a_mandate(scene: Scene) -> None:
+    token = scene.allow(total=100)
+    answers = at_once([partial(scene.pay, 10, token)] * 20)
+    assert Counter(answer.status_code for answer in answers) == {201: 10, 422: 10}
     scene.paid(100)
 
 

@@ -231,9 +231,9 @@ def test_a_statement_is_read_page_by_page_newest_first_and_from_a_number_on_olde
     numbers = [entry["number"] for entry in entries]
     assert numbers == sorted(set(numbers), reverse=True)
 
-    later = found(ana.call("GET", f"/v1/accounts/{mine}/entries", after=numbers[3]))
-    assert later["entries"] == entries[2::-1]
-    assert found(ana.call("GET", f"/v1/accounts/{mine}/entries", after=numbers[0]))["entries"] == []
+    assert ana.entries(mine, after=numbers[3]) == entries[2::-1]
+    assert ana.entries(mine, after=numbers[3], limit=2) == entries[2:0:-1]
+    assert ana.entries(mine, after=numbers[0]) == []
     assert [entry["amount"] for entry in bia.entries(theirs)] == [7, 6, 5, 4, 3, 2, 1]
 
 

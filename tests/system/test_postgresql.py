@@ -153,8 +153,8 @@ def test_a_worker_that_dies_is_replaced(circle: Consortium) -> None:
 def test_every_payment_has_one_outcome_and_it_is_the_one_that_was_told(circle: Consortium) -> None:
     dice = random.Random(4)
     town = Town(circle, 100_000)
-    orders = town.orders(dice, 1_500)
-    with trouble(killed, circle.banks, dice, times=3), trouble(worker_killed, circle.banks, dice, times=8):
+    orders = town.orders(dice, 1_000)
+    with trouble(killed, circle.banks, dice, times=2), trouble(worker_killed, circle.banks, dice, times=6):
         ask(orders)
     outcomes = reconcile(circle, town, orders)
     assert outcomes["settled"] > 200, outcomes
@@ -168,8 +168,8 @@ def test_what_was_told_stands_when_the_database_breaks_off(circle: Consortium, s
 
     dice = random.Random(5)
     town = Town(circle, 100_000)
-    orders = town.orders(dice, 1_000)
-    with happens_later(break_off, after_s=1.0):
+    orders = town.orders(dice, 400)
+    with happens_later(break_off, after_s=0.5):
         ask(orders)
     reconcile(circle, town, orders)
 

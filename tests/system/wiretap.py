@@ -34,6 +34,13 @@ class Saying(NamedTuple):
     body: bytes
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who was speaking has hung up, or was killed: that is what the tests are about."""
+
+
 class Line:
     """All that is said to one bank goes through here."""
 
@@ -42,8 +49,7 @@ class Line:
         self.heard: list[Saying] = []
         """The requests."""
         self.fate: Callable[[], Fate] = lambda: Fate.PASSES
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()

@@ -50,9 +50,9 @@ class Town:
             self.opening |= dict.fromkeys(person.account.values(), balance)
         self.money = circle.money()
 
-    def orders(self, dice: random.Random, count: int, tellers: Sequence[Bank] | None = None) -> list[Order]:
+    def orders(self, dice: random.Random, count: int) -> list[Order]:
         """Payments of one to four transfers, most within what there is, some far beyond."""
-        return [self._order(dice, dice.choice(tellers or self.banks)) for _ in range(count)]
+        return [self._order(dice, dice.choice(self.banks)) for _ in range(count)]
 
     def _order(self, dice: random.Random, teller: Bank) -> Order:
         person = dice.choice(self.people)
@@ -127,6 +127,7 @@ async def _hear(http: aiohttp.ClientSession, order: Order) -> str | None:
         case 422:
             order.told.append((body["payment"], "refused"))
         case 503:
+            assert int(answer.headers["Retry-After"]) >= 1
             return None
         case _:
             raise AssertionError(f"{status}: {body}")

@@ -1,0 +1,233 @@
+"""Banks without a database: each is a view that holds everything, and `decide`.
+
+After every step the book is looked through: what a careful auditor would check, in integers, from the records alone.
+"""
+
+from hashlib import sha256
+
+from ciranda.agreement.header import concerns
+from ciranda.agreement.message import Answer, Decision, Permission, Prepare, Question, Tell
+from ciranda.agreement.participant import State
+from ciranda.engine.bank import Bank
+from ciranda.engine.customer import Customer
+from ciranda.engine.decide import decide
+from ciranda.engine.input import Begin, Heard, Input
+from ciranda.engine.key import Claim
+from ciranda.engine.mandate import Mandate, token_of
+from ciranda.engine.paying import parts_of
+from ciranda.engine.record import Record, bookings_of, mandates_used
+from ciranda.engine.reply import Answered, Paid, Reply
+from ciranda.engine.view import View, ViolationSeen
+from ciranda.identity import (
+    VAULT,
+    AccountId,
+    Address,
+    Document,
+    EndToEndId,
+    Ispb,
+    bank_of,
+    make_address,
+    make_end_to_end_id,
+    parse_document,
+)
+from ciranda.instant import Instant
+from ciranda.ledger.account import AccountKind, clearing_account, customers_account, vault
+from ciranda.ledger.booking import Booking
+from ciranda.ledger.entry import Entry
+from ciranda.payment import Kind, Transfer
+from ciranda.roster import Member, Roster
+
+A, B, C, D = (Ispb(f"1000000{digit}") for digit in "1234")
+NOW = Instant(1_795_400_000_000)
+DEADLINE = Instant(NOW + 5_000)
+PEOPLE = {
+    "ana": parse_document("529.982.247-25"),
+    "bia": parse_document("168.995.350-09"),
+    "rui": parse_document("111.444.777-35"),
+}
+
+
+def roster(banks: list[Ispb], witnesses: int, credit_limit: int) -> Roster:
+    return Roster(
+        name="Roda",
+        currency="BRL",
+        version=1,
+        witnesses=witnesses,
+        deadline_ms=5_000,
+        members={
+            ispb: Member(
+                ispb=ispb,
+                name=ispb,
+                slug=ispb,
+                public_url="",
+                peer_url="",
+                public_key=bytes(32),
+                credit_limit=credit_limit,
+            )
+            for ispb in banks
+        },
+    )
+
+
+class BankInMemory:
+    def __init__(self, ispb: Ispb, its_roster: Roster) -> None:
+        self.ispb = ispb
+        self.view = View(Bank(ispb=ispb, roster=its_roster, mandate_secret=ispb.encode() * 4))
+        own = [
+            vault(NOW),
+            *(clearing_account(m.ispb, m.credit_limit, NOW) for m in its_roster.peers_of(ispb)),
+        ]
+        self.view.accounts = {account.id: account for account in own}
+        self.entries: list[Entry] = []
+        self.violations: list[ViolationSeen] = []
+        self.said: dict[EndToEndId, set[str]] = {}
+        """What was said of each payment once it was decided here: it may never be anything else."""
+
+    def open(self, address: Address, holders: tuple[Document, ...], signatures: str | None = None) -> None:
+        kind = AccountKind.JOINT if len(holders) > 1 else AccountKind.INDIVIDUAL
+        account = customers_account(address, kind, holders, signatures, NOW)  # type: ignore[arg-type]
+        self.view.accounts[address] = account
+        for holder in holders:
+            self.view.customers[holder] = Customer(
+                document=holder, name="Ana", individual=None, created_at=NOW
+            )
+
+    def do(self, input: Input, now: Instant = NOW) -> Reply:
+        before = dict(self.view.records)
+        step = decide(self.view, input, now)
+        self.view.apply(step.writes)
+        self.entries += step.writes.entries
+        self.violations += step.writes.violations
+        self.look_through(before)
+        return step.reply
+
+    def ask(self, sender: Ispb, question: Question) -> Answer:
+        reply = self.do(Heard(sender=sender, question=question))  # type: ignore[arg-type]
+        assert isinstance(reply, Answered)
+        return reply.answer
+
+    def look_through(self, before: dict[EndToEndId, Record]) -> None:
+        """I1 and I8: every figure of the book follows from the records, by counting."""
+        balance: dict[AccountId, int] = {}
+        held: dict[AccountId, int] = {}
+        incoming: dict[AccountId, int] = {}
+        used: dict[str, int] = {}
+        for record in self.view.records.values():
+            bookings: list[Booking] = bookings_of(record.clauses, self.ispb)
+            if record.state in (State.PREPARED, State.COMMITTED):
+                for id, amount in mandates_used(record.clauses).items():
+                    used[id] = used.get(id, 0) + amount
+            for booking in bookings:
+                if record.state is State.COMMITTED:
+                    balance[booking.debit] = balance.get(booking.debit, 0) - booking.amount
+                    balance[booking.credit] = balance.get(booking.credit, 0) + booking.amount
+                if record.state is State.PREPARED:
+                    held[booking.debit] = held.get(booking.debit, 0) + booking.amount
+                    incoming[booking.credit] = incoming.get(booking.credit, 0) + booking.amount
+        for id, account in self.view.accounts.items():
+            assert account.balance == balance.get(id, 0), id
+            assert account.held == held.get(id, 0), id
+            assert account.incoming == incoming.get(id, 0), id
+            assert account.balance - account.held >= account.floor, id
+            assert account.balance <= account.ceiling, id
+            lines = [entry for entry in self.entries if entry.account == id]
+            assert [entry.number for entry in lines] == list(range(1, account.entries + 1)), id
+            assert (lines[-1].balance if lines else 0) == account.balance, id
+        assert sum(account.balance for account in self.view.accounts.values()) == 0
+        for mandate in self.view.mandates.values():
+            assert mandate.used == used.get(mandate.id, 0), mandate.id
+            assert mandate.total is None or mandate.used <= mandate.total
+        for id, old in before.items():
+            new = self.view.records[id]
+            if old.state.decided:
+                assert (new.state, new.refusal, new.decided_at) == (old.state, old.refusal, old.decided_at)
+            if old.state is State.PREPARED:
+                assert new.state is not State.UNKNOWN, "nothing is forgotten"
+
+
+class Circle:
+    """Some banks, and the payments between them, each message sent by hand."""
+
+    def __init__(self, banks: list[Ispb], *, witnesses: int = 1, credit_limit: int = 10**12) -> None:
+        its_roster = roster(banks, witnesses, credit_limit)
+        self.banks = {ispb: BankInMemory(ispb, its_roster) for ispb in banks}
+        self.orders: dict[EndToEndId, Begin] = {}
+        self._count = 0
+
+    def __getitem__(self, ispb: Ispb) -> BankInMemory:
+        return self.banks[ispb]
+
+    def address(self, person: str, bank: Ispb) -> Address:
+        return make_address(bank, "0001", f"{int(sha256(person.encode()).hexdigest()[:6], 16) % 10**6:06d}")
+
+    def begin(
+        self,
+        at: Ispb,
+        caller: Document | None,
+        transfers: list[Transfer],
+        tokens: list[str | None] | None = None,
+        *,
+        kind: Kind = Kind.PAYMENT,
+        key: str | None = None,
+        unreachable: frozenset[Ispb] = frozenset(),
+    ) -> Record:
+        self._count += 1
+        order = Begin(
+            id=make_end_to_end_id(at, NOW, f"{self._count:011d}"),
+            kind=kind,
+            claim=Claim(scope=f"{caller}/{kind}", key=key or f"key{self._count}", body=str(transfers)),
+            caller=caller,
+            transfers=tuple(transfers),
+            tokens=tuple(tokens or [None] * len(transfers)),
+            salts=tuple(f"{index:032x}" for index in range(len(transfers))),
+            description=None,
+            reference=None,
+            deadline=DEADLINE,
+            unreachable=unreachable,
+        )
+        self.orders[order.id] = order
+        reply = self[at].do(order)
+        assert isinstance(reply, Paid), reply
+        return reply.record
+
+    def deposit(self, account: Address, amount: int) -> Record:
+        transfer = Transfer(source=VAULT, target=account, amount=amount)
+        return self.begin(bank_of(account), None, [transfer], kind=Kind.DEPOSIT)
+
+    def give(self, mandate: Mandate) -> str:
+        bank = self[bank_of(mandate.account)]
+        bank.view.mandates[mandate.id] = mandate
+        return token_of(mandate.id, bank.view.bank.mandate_secret)
+
+    def prepare(self, id: EndToEndId, bank: Ispb, time_left_ms: int = 5_000) -> Prepare:
+        """What the coordinator asks `bank`."""
+        order = self.orders[id]
+        record = self[bank_of_payment(id)].view.records[id]
+        assert record.header is not None
+        assert order.caller is not None
+        parts = tuple(part for part in parts_of(order) if concerns(part, bank))
+        return Prepare(
+            header=record.header,
+            parts=parts,
+            payer=order.caller,
+            permissions=tuple(
+                Permission(index=part.index, mandate=token)
+                for part in parts
+                if bank_of(part.transfer.source) == bank and (token := order.tokens[part.index]) is not None
+            ),
+            description=None,
+            reference=None,
+            time_left_ms=time_left_ms,
+        )
+
+    def tell(self, id: EndToEndId, decision: Decision) -> Tell:
+        record = self[bank_of_payment(id)].view.records[id]
+        assert record.header is not None
+        assert record.digest is not None
+        return Tell(
+            id=id, digest=record.digest, decision=decision, refusal=record.refusal, header=record.header
+        )
+
+
+def bank_of_payment(id: EndToEndId) -> Ispb:
+    return Ispb(id[1:9])

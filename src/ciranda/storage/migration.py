@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from ciranda.ports import Unavailable
 from ciranda.storage.opening import is_sqlite, sqlalchemy_url
 
+_TOO_OLD = "the database's schema is missing or older than this version of Ciranda needs"
 _LOCK = 0x636972616E6461
 
 
@@ -44,6 +45,8 @@ def migrate(url: str) -> None:
 
 def check_schema(url: str) -> None:
     """Raises SchemaMismatch if `migrate` is needed first, or if the schema is of a later version."""
+    if is_sqlite(url) and _is_missing(Path(make_url(url).database or "")):
+        raise SchemaMismatch(_TOO_OLD)
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     try:
         with engine.connect() as connection:
@@ -52,7 +55,12 @@ def check_schema(url: str) -> None:
     except DBAPIError as error:
         raise Unavailable(str(error.orig)) from error
     if present != _history().get_current_head():
-        raise SchemaMismatch("the database's schema is missing or older than this version of Ciranda needs")
+        raise SchemaMismatch(_TOO_OLD)
+
+
+def _is_missing(file: Path) -> bool:
+    """Whether there is no file where one could be: to look into it would make an empty one."""
+    return file.parent.is_dir() and not file.exists()
 
 
 def _refuse_unknown(connection: Connection) -> None:

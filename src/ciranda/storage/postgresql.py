@@ -22,6 +22,15 @@ CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 15_000
 
 
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.QueryCanceled,
+    # A standby, or a server that its operator has set to read only.
+    errors.ReadOnlySqlTransaction,
+)
+
+
 class PostgresqlDatabase:
     shared = True
 
@@ -39,7 +48,7 @@ class PostgresqlDatabase:
                 yield PostgresqlTransaction(connection)
         except (errors.SerializationFailure, errors.DeadlockDetected) as error:
             raise Conflict(str(error)) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError, errors.QueryCanceled) as error:
+        except _AWAY as error:
             connection.close()
             raise Unavailable(str(error)) from error
 
@@ -143,13 +152,7 @@ def _join(table: Table) -> str:
 def _select(table: Table) -> str:
     keys = key_columns(table)
     names = ", ".join(f"{table.name}.{name}" for name in columns(table))
-    # The same order as Python's, whatever the database's language.
-    order = ", ".join(
-        f'{table.name}.{name} COLLATE "C"'
-        if isinstance(table.columns[name].type, Text)
-        else f"{table.name}.{name}"
-        for name in keys
-    )
+    order = ", ".join(f"{table.name}.{name}" for name in keys)
     return (
         f"SELECT {names} FROM {table.name} JOIN {_unnest(table, keys)} ON {_join(table)}"
         f" ORDER BY {order} FOR UPDATE OF {table.name}"

@@ -9,6 +9,9 @@ branch_labels = None
 depends_on = None
 
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     # The height: a sequence, so that the workers of one bank do not queue for a row.
     if op.get_context().dialect.name == "postgresql":
@@ -16,11 +19,11 @@ def upgrade() -> None:
 
     op.create_table(
         "accounts",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("signatures", sa.Text(), nullable=True),
-        sa.Column("holders", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("signatures", TEXT, nullable=True),
+        sa.Column("holders", TEXT, nullable=False),
         sa.Column("balance", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("incoming", sa.BigInteger(), nullable=False),
@@ -34,34 +37,34 @@ def upgrade() -> None:
     op.create_table(
         "bank",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("ispb", sa.Text(), nullable=False),
+        sa.Column("ispb", TEXT, nullable=False),
         sa.Column("height", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "customers",
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("individual", sa.Text(), nullable=True),
+        sa.Column("document", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("individual", TEXT, nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("document"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "entries",
-        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("payment", sa.Text(), nullable=False),
+        sa.Column("payment", TEXT, nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("balance", sa.BigInteger(), nullable=False),
-        sa.Column("counterpart", sa.Text(), nullable=False),
+        sa.Column("counterpart", TEXT, nullable=False),
         sa.Column("booked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account", "number"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "failures",
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("document", TEXT, nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("blocked_until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("document"),
@@ -69,18 +72,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "heights",
-        sa.Column("ispb", sa.Text(), nullable=False),
+        sa.Column("ispb", TEXT, nullable=False),
         sa.Column("height", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("ispb"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "keys",
-        sa.Column("scope", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("made", sa.Text(), nullable=True),
-        sa.Column("denial", sa.Text(), nullable=True),
+        sa.Column("scope", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("body", TEXT, nullable=False),
+        sa.Column("made", TEXT, nullable=True),
+        sa.Column("denial", TEXT, nullable=True),
         sa.Column("used_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("scope", "key"),
         sqlite_with_rowid=False,
@@ -88,10 +91,10 @@ def upgrade() -> None:
     op.create_index("keys_by_age", "keys", ["used_at"], unique=False)
     op.create_table(
         "links",
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("owner", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("scopes", TEXT, nullable=False),
         sa.Column("shown", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("owner", "account"),
@@ -99,12 +102,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "mandates",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("giver", sa.Text(), nullable=False),
-        sa.Column("initiator", sa.Text(), nullable=False),
-        sa.Column("payer", sa.Text(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("giver", TEXT, nullable=False),
+        sa.Column("initiator", TEXT, nullable=False),
+        sa.Column("payer", TEXT, nullable=False),
+        sa.Column("scopes", TEXT, nullable=False),
         sa.Column("per_payment", sa.BigInteger(), nullable=True),
         sa.Column("total", sa.BigInteger(), nullable=True),
         sa.Column("used", sa.BigInteger(), nullable=False),
@@ -117,21 +120,21 @@ def upgrade() -> None:
     op.create_index("mandates_by_giver", "mandates", ["giver", "id"], unique=False)
     op.create_table(
         "payments",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("clauses", sa.Text(), nullable=False),
-        sa.Column("payer", sa.Text(), nullable=True),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("clauses", TEXT, nullable=False),
+        sa.Column("payer", TEXT, nullable=True),
+        sa.Column("description", TEXT, nullable=True),
+        sa.Column("reference", TEXT, nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("decided_at", sa.BigInteger(), nullable=True),
-        sa.Column("refusal", sa.Text(), nullable=True),
-        sa.Column("digest", sa.Text(), nullable=True),
-        sa.Column("header", sa.Text(), nullable=True),
-        sa.Column("promised", sa.Text(), nullable=True),
-        sa.Column("accepted", sa.Text(), nullable=True),
-        sa.Column("untold", sa.Text(), nullable=True),
+        sa.Column("refusal", TEXT, nullable=True),
+        sa.Column("digest", TEXT, nullable=True),
+        sa.Column("header", TEXT, nullable=True),
+        sa.Column("promised", TEXT, nullable=True),
+        sa.Column("accepted", TEXT, nullable=True),
+        sa.Column("untold", TEXT, nullable=True),
         sa.Column("due", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
@@ -149,15 +152,15 @@ def upgrade() -> None:
         "violations",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("peer", sa.Text(), nullable=False),
-        sa.Column("payment", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("peer", TEXT, nullable=False),
+        sa.Column("payment", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "holdings",
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("document", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.ForeignKeyConstraint(
             ["account"],
             ["accounts.id"],
@@ -167,10 +170,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "secrets",
-        sa.Column("document", sa.Text(), nullable=False),
-        sa.Column("password_hash", sa.Text(), nullable=False),
-        sa.Column("email", sa.Text(), nullable=True),
-        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column("document", TEXT, nullable=False),
+        sa.Column("password_hash", TEXT, nullable=False),
+        sa.Column("email", TEXT, nullable=True),
+        sa.Column("phone", TEXT, nullable=True),
         sa.ForeignKeyConstraint(
             ["document"],
             ["customers.document"],
@@ -181,7 +184,7 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("document", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(

@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ciranda.agreement.participant import State
-from ciranda.engine.input import Input
+from ciranda.engine.input import Begin, Input
+from ciranda.engine.record import Record
 from ciranda.engine.reply import Paid, Reply
 from ciranda.ports import Unavailable
 from ciranda.storage import DatabaseTaken
@@ -129,6 +130,16 @@ def until_one_waits_for_a_lock(other: "psycopg.Connection[Any]") -> None:
     raise AssertionError("nobody waits for a lock")
 
 
+def once_it_is_back(book: Book, *orders: Begin) -> list[Record]:
+    """Each lane of the store finds out by itself that its old connection is gone."""
+    for _ in range(book.store.lanes):
+        try:
+            return book.paid(*orders)
+        except Unavailable:
+            continue
+    return book.paid(*orders)
+
+
 @pytest.fixture
 def other(postgresql_url: str) -> "Iterator[psycopg.Connection[Any]]":
     """Somebody else on the same database."""
@@ -156,7 +167,7 @@ def test_while_the_database_is_away_all_is_unavailable_and_afterwards_all_is_the
         server.start()
     assert (book.balance(ana), book.balance(bia)) == (70, 30)
     assert book.wait(book.store.payment(payment_id("P2"))) is None
-    assert [record.state for record in book.paid(pay("P2", (ana, bia, 1)))] == [State.COMMITTED]
+    assert [record.state for record in once_it_is_back(book, pay("P2", (ana, bia, 1)))] == [State.COMMITTED]
     assert book.is_whole()
 
 
@@ -176,7 +187,7 @@ def test_a_connection_cut_in_the_middle_of_a_batch_leaves_nothing_of_it(
         batch.outcome()
     other.rollback()
     assert (book.balance(ana), book.balance(bia)) == (100, 0)
-    assert len(book.paid(pay("P1", (ana, bia, 30)), pay("P2", (ana, bia, 1)))) == 2
+    assert len(once_it_is_back(book, pay("P1", (ana, bia, 30)), pay("P2", (ana, bia, 1)))) == 2
     assert book.balance(bia) == 31
 
 
@@ -225,17 +236,13 @@ def test_a_database_that_only_reads_is_unavailable_until_it_writes_again(
             )
 
     only_reads(True)
-    with suppress(Unavailable):
-        book.do()
     with capture_logs() as logged:
         for name in ("P1", "P2"):
             with pytest.raises(Unavailable):
                 book.do(pay(name, (ana, bia, 1)))
     assert logged == []
     only_reads(False)
-    with suppress(Unavailable):
-        book.do()
-    assert len(book.paid(pay("P1", (ana, bia, 1)))) == 1
+    assert len(once_it_is_back(book, pay("P1", (ana, bia, 1)))) == 1
 
 
 def test_a_statement_that_takes_too_long_is_unavailable(

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit system lint format lock clean
+.PHONY: demo test unit system lint format bench lock clean
 
 demo: .venv/ready ## four banks, sample customers, one payment from three banks to a fourth, the audit
 	$(BIN)/ciranda demo
@@ -12,8 +12,8 @@ demo: .venv/ready ## four banks, sample customers, one payment from three banks 
 test: lint unit system ## every check that CI runs
 
 lint: .venv/ready
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -24,8 +24,12 @@ system: .venv/ready
 	$(BIN)/python -m pytest tests/system
 
 format: .venv/ready
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench
+
+bench: .venv/ready ## payments per second inside one bank and between two, on SQLite, with the conditions
+	$(BIN)/python bench/load.py inside
+	$(BIN)/python bench/load.py between
 
 lock: .venv/ready ## pin the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

@@ -39,7 +39,9 @@ class Connection:
         self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
         return self
 
-    async def call(self, method: str, path: str, token: str, body: object, key: str = "") -> tuple[int, bytes]:
+    async def call(
+        self, method: str, path: str, token: str, body: object, key: str = ""
+    ) -> tuple[int, bytes]:
         data = json.dumps(body).encode()
         self.writer.write(
             f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\nAuthorization: Bearer {token}\r\n"
@@ -54,7 +56,10 @@ class Connection:
 def cpf(number: int) -> str:
     digits = [int(digit) for digit in f"{number:09d}"]
     for _ in range(2):
-        rest = sum(digit * weight for digit, weight in zip(digits, range(len(digits) + 1, 1, -1), strict=True)) % 11
+        rest = (
+            sum(digit * weight for digit, weight in zip(digits, range(len(digits) + 1, 1, -1), strict=True))
+            % 11
+        )
         digits.append(0 if rest < 2 else 11 - rest)
     return "".join(map(str, digits))
 
@@ -97,7 +102,10 @@ class Bank:
         document, partner = cpf(number), cpf(number + 1)
         for one in (document, partner):
             await connection.call(
-                "POST", "/v1/customers", "", {"document": one, "name": "Load", "password": "correct horse battery"}
+                "POST",
+                "/v1/customers",
+                "",
+                {"document": one, "name": "Load", "password": "correct horse battery"},
             )
         _, answer = await connection.call(
             "POST", "/v1/sessions", "", {"document": document, "password": "correct horse battery"}
@@ -109,12 +117,20 @@ class Bank:
         async def open_some(one: Connection, count: int) -> None:
             for _ in range(count):
                 status, made = await one.call(
-                    "POST", "/v1/accounts", token, {"kind": "joint", "holders": [document, partner]}, f"a{random.getrandbits(60)}"
+                    "POST",
+                    "/v1/accounts",
+                    token,
+                    {"kind": "joint", "holders": [document, partner]},
+                    f"a{random.getrandbits(60)}",
                 )
                 assert status == 201, made
                 address = json.loads(made)["address"]
                 status, made = await one.call(
-                    "POST", "/v1/deposits", self.operator, {"account": address, "amount": 10**9}, f"d{address}"
+                    "POST",
+                    "/v1/deposits",
+                    self.operator,
+                    {"account": address, "amount": 10**9},
+                    f"d{address}",
                 )
                 assert status == 201, made
                 addresses.append(address)
@@ -194,7 +210,8 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, object
             "p99_ms": round(ordered[int(count * 0.99)] * 1000, 1),
             "max_ms": round(ordered[-1] * 1000, 1),
             "cpu_us_per_payment": [
-                round((bank.cpu() - before) / count * 1e6) for bank, before in zip(banks, cpu_before, strict=True)
+                round((bank.cpu() - before) / count * 1e6)
+                for bank, before in zip(banks, cpu_before, strict=True)
             ],
             "load_generator_us_per_payment": round((time.process_time() - own_before) / count * 1e6),
             "cores": os.cpu_count(),
@@ -208,7 +225,9 @@ async def measure(options: argparse.Namespace, folder: Path) -> dict[str, object
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("workload", choices=["inside", "between"])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--connections", type=int, default=64)

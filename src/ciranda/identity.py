@@ -93,8 +93,10 @@ def coordinator_of(payment: EndToEndId) -> Ispb:
 
 def parse_document(text: str) -> Document:
     """A CPF or CNPJ, with or without punctuation; its check digits hold and its digits are not all the same."""
+    if not text.isascii():
+        raise ValueError("a document has digits and capital letters only")  # Some others become capitals in upper().
     bare = text.translate(_PUNCTUATION).upper()
-    if not bare.isascii() or len(set(bare)) < 2:
+    if len(set(bare)) < 2:
         raise ValueError("a document is a CPF or a CNPJ, and its digits are not all the same")
     try:
         return Document(cpf.validate(bare) if len(bare) == 11 else cnpj.validate(bare))

@@ -63,7 +63,7 @@ def test_a_payment_or_mandate_that_cannot_be_is_one_that_is_not(bank: Door, ana:
 
 ENTRIES = [
     b"limit=0",
-    b"limit=101",
+    b"limit=1001",
     b"limit=-1",
     b"limit=1.0",
     b"limit=",

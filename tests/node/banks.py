@@ -31,6 +31,7 @@ ISPBS = [Ispb(f"1000000{digit}") for digit in range(1, 6)]
 ANA = parse_document("529.982.247-25")
 BIA = parse_document("168.995.350-09")
 DEADLINE_MS = 400
+"""Short, for most tests wait until it has passed."""
 
 Fault = Callable[[Ispb, Ispb, Question], Awaitable[None]]
 
@@ -80,7 +81,7 @@ class DirectPeers:
 class Banks:
     """A consortium of such banks. Every one has Ana and Bia as customers, each with R$ 1.000 in her account."""
 
-    def __init__(self, folder: Path, count: int = 4, witnesses: int = 3) -> None:
+    def __init__(self, folder: Path, count: int, witnesses: int, deadline_ms: int) -> None:
         self.folder = folder
         self.network = Network()
         self.ispbs = ISPBS[:count]
@@ -89,7 +90,7 @@ class Banks:
             currency="BRL",
             version=1,
             witnesses=witnesses,
-            deadline_ms=DEADLINE_MS,
+            deadline_ms=deadline_ms,
             members={
                 ispb: Member(
                     ispb=ispb,
@@ -229,8 +230,8 @@ class Banks:
 
 
 @asynccontextmanager
-async def consortium(folder: Path, count: int = 4, witnesses: int = 3) -> Any:
-    banks = Banks(folder, count, witnesses)
+async def consortium(folder: Path, witnesses: int, deadline_ms: int) -> Any:
+    banks = Banks(folder, 4, witnesses, deadline_ms)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

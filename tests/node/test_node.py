@@ -11,14 +11,19 @@ from ciranda.agreement.participant import State
 from ciranda.identity import Ispb
 from ciranda.ports import PeerUnreachable
 from ciranda.refusal import Code
-from tests.node.banks import ANA, BIA, Banks, consortium
+from tests.node.banks import ANA, BIA, DEADLINE_MS, Banks, consortium
 
 A, B, C, D = (Ispb(f"1000000{digit}") for digit in "1234")
 
 
-def run(folder: Path, story: Callable[[Banks], Awaitable[None]], witnesses: int = 3) -> None:
+def run(
+    folder: Path,
+    story: Callable[[Banks], Awaitable[None]],
+    witnesses: int = 3,
+    deadline_ms: int = DEADLINE_MS,
+) -> None:
     async def tell() -> None:
-        async with consortium(folder, witnesses=witnesses) as banks:
+        async with consortium(folder, witnesses, deadline_ms) as banks:
             await story(banks)
 
     asyncio.run(tell())
@@ -194,7 +199,7 @@ def test_many_payments_at_once_over_the_same_accounts_keep_the_sum(tmp_path: Pat
         assert {State.COMMITTED, State.ABORTED} == set(states)
         await banks.audit()
 
-    run(tmp_path, story)
+    run(tmp_path, story, deadline_ms=30_000)
 
 
 def test_one_key_sent_many_times_at_once_is_one_payment(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ async def show_account(request: Request[Any, Any, Any]) -> Response[bytes]:
         answers={200: Entries},
         problems=(404,),
         query={
-            "limit": "at most so many entries, 1 to 100; 50 if not given",
+            "limit": "at most so many entries, 1 to 1000; 50 if not given",
             "cursor": "the `next_cursor` of the page before",
             "after": "only entries numbered over this one, the oldest first: for polling",
         },

@@ -7,7 +7,7 @@ from litestar import Request
 from ciranda.api.answers import bad_request
 
 LIMIT_DEFAULT = 50
-LIMIT_MAX = 100
+LIMIT_MAX = 1_000
 
 
 def query(request: Request[Any, Any, Any], name: str) -> str | None:

@@ -99,7 +99,7 @@ async def withdraw(request: Request[Any, Any, Any]) -> Response[bytes]:
     opt=describe(
         answers={200: Payments},
         query={
-            "limit": "at most so many payments, 1 to 100; 50 if not given",
+            "limit": "at most so many payments, 1 to 1000; 50 if not given",
             "cursor": "the `next_cursor` of the page before",
         },
     ),

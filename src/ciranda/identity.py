@@ -94,7 +94,8 @@ def coordinator_of(payment: EndToEndId) -> Ispb:
 def parse_document(text: str) -> Document:
     """A CPF or CNPJ, with or without punctuation; its check digits hold and its digits are not all the same."""
     if not text.isascii():
-        raise ValueError("a document has digits and capital letters only")  # Some others become capitals in upper().
+        # Looked at before `upper`, which makes plain capitals of some odd letters.
+        raise ValueError("neither a valid CPF nor a valid CNPJ")
     bare = text.translate(_PUNCTUATION).upper()
     if len(set(bare)) < 2:
         raise ValueError("a document is a CPF or a CNPJ, and its digits are not all the same")

@@ -72,7 +72,7 @@ class Transcript:
             expected = "done"
             if number < len(self._lines) and self._lines[number].lstrip().startswith("= "):
                 expected, number = self._lines[number].strip().removeprefix("= "), number + 1
-            assert said == expected, f"line {number}: {line}"
+            assert said == expected, f"line {number}: {line}\n  said: {said}"
 
     def _happen(self, line: str) -> str:
         for pattern, act in _ACTS.items():

@@ -120,12 +120,8 @@ class Transcript:
             self._circle[bank(at)].do(ChangeAccount(account=self._account(name, at), change=how))
         )
 
-    def _allow(
-        self, at: str, who: str, name: str, initiator: str, each: str | None, total: str | None
-    ) -> str:
-        id = name.split(" ")[-1]
-        giver = PEOPLE[who.split(" ")[0]]
-        account = self._account(who.split(" of ")[-1], at)
+    def _allow(self, at: str, who: str, initiator: str, id: str, each: str | None, total: str | None) -> str:
+        giver, account = PEOPLE[who], self._account(who, at)
         mandate = Mandate(
             id=id,
             account=account,
@@ -321,9 +317,8 @@ _ACTS: dict[str, Callable[..., str]] = {
     r"([A-E]): open (\w+) of (\w+) and (\w+), (any|all) must sign": Transcript._open,
     r"([A-E]): (deposit|withdraw) (\d+) (?:to|from) (\w+)": Transcript._cash,
     r"([A-E]): (block|unblock|close) (\w+)": Transcript._change,
-    r"([A-E]): (\w+(?: of \w+)?) (allows ([A-E]) as (?:\w+))"
-    r"(?:, up to (\d+) each)?(?:, up to (\d+) in all)?": lambda self, at, who, name, initiator, each, total: (
-        self._allow(at, who, name, initiator, each, total)
+    r"([A-E]): (\w+) allows ([A-E]) as (\w+)(?:, up to (\d+) each)?(?:, up to (\d+) in all)?": (
+        Transcript._allow
     ),
     r"([A-E]): (\w+) is revoked": Transcript._revoke,
     r"([A-E]): (\w+) orders (\w+)(?: under key (\w+))?(?: while ([A-E]) is down)?: (.+)": Transcript._order,

@@ -230,8 +230,10 @@ class Banks:
 
 
 @asynccontextmanager
-async def consortium(folder: Path, witnesses: int, deadline_ms: int) -> Any:
-    banks = Banks(folder, 4, witnesses, deadline_ms)
+async def consortium(
+    folder: Path, count: int = 4, witnesses: int = 3, deadline_ms: int = DEADLINE_MS
+) -> Any:
+    banks = Banks(folder, count, witnesses, deadline_ms)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

@@ -23,7 +23,7 @@ def run(
     deadline_ms: int = DEADLINE_MS,
 ) -> None:
     async def tell() -> None:
-        async with consortium(folder, witnesses, deadline_ms) as banks:
+        async with consortium(folder, witnesses=witnesses, deadline_ms=deadline_ms) as banks:
             await story(banks)
 
     asyncio.run(tell())

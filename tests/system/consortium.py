@@ -112,6 +112,15 @@ class Bank:
     def resume(self) -> None:
         os.killpg(self.process.pid, signal.SIGCONT)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It stands still in the block, unless it is resumed before."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+
     def restart(self) -> None:
         self.start()
         self.wait_ready()

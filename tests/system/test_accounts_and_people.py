@@ -12,6 +12,8 @@ from tests.system.answers import ADDRESS, MOMENT, Json, created, found, problem,
 from tests.system.consortium import PASSWORD, Bank, Consortium, Customer, new_key, transfer
 from tests.system.patience import eventually
 
+LATER = "2099-12-31T00:00:00.000Z"
+
 
 @pytest.fixture
 def bank(circle: Consortium) -> Bank:
@@ -276,11 +278,11 @@ def test_a_joint_account_needs_two_customers_of_the_bank_one_of_whom_asks(circle
         [bia.document, rui.document],
         [ana.document, stranger.document],
         [ana.document, documents.cpf()],
-        [ana.document, documents.with_wrong_check_digit(bia.document)],
     ):
         answer = ana.call("POST", "/v1/accounts", {"kind": "joint", "holders": holders})
-        assert answer.status_code == 422, answer.text
-        assert answer.json()["code"] in ("invalid_holders", "invalid_document"), answer.text
+        problem(answer, 422, "invalid_holders")
+    mistyped = [ana.document, documents.with_wrong_check_digit(bia.document)]
+    problem(ana.call("POST", "/v1/accounts", {"kind": "joint", "holders": mistyped}), 422, "invalid_document")
     problem(ana.call("POST", "/v1/accounts", {"kind": "joint"}), 422, "invalid_holders")
     assert found(ana.call("GET", "/v1/accounts")) == {"accounts": []}
 
@@ -322,16 +324,11 @@ def test_one_holder_alone_gives_no_mandate_on_an_account_that_needs_all_signatur
 ) -> None:
     here, there = circle.banks[:2]
     ana, bia = here.sign_up("Ana Maria"), here.sign_up("Bia Maria")
-    rui, shop = there.someone("Rui Barbosa")
     joint = ana.open("joint", holders=[ana.document, bia.document], signatures="all")
-    here.deposit(joint, 1_000)
-    order = {"account": joint, "initiator": there.ispb, "expires_at": "2099-12-31T00:00:00Z"}
-    answer = ana.call("POST", "/v1/mandates", order)
-    if answer.status_code == 201:
-        away = ana.at(there)
-        paid = away.pay(transfer(joint, shop, 100, answer.json()["token"]))
-        assert paid.status_code in (202, 422), paid.text
-    assert (ana.balance(joint), rui.balance(shop)) == (1_000, 0)
+    for initiator, payer in itertools.product((here, there), (ana.document, documents.cpf())):
+        order = {"account": joint, "initiator": initiator.ispb, "payer": payer, "expires_at": LATER}
+        problem(ana.call("POST", "/v1/mandates", order), 422, "not_permitted")
+    assert found(ana.call("GET", "/v1/mandates")) == {"mandates": []}
 
 
 def test_an_account_is_nobody_elses_to_see(circle: Consortium) -> None:
@@ -375,8 +372,7 @@ def test_the_operator_blocks_an_account_and_opens_it_again(bank: Bank) -> None:
 
 def test_only_an_empty_account_is_closed_and_a_closed_one_stays_to_be_read(bank: Bank) -> None:
     (ana, account), (_, other) = bank.someone("Ana Maria", 100), bank.someone("Bia Maria")
-    answer = bank.operate("POST", f"/v1/operator/accounts/{account}/close")
-    assert answer.status_code in (409, 422), answer.text
+    problem(bank.operate("POST", f"/v1/operator/accounts/{account}/close"), 422, "balance_not_zero")
     assert ana.account(account)["status"] == "open"
 
     settled(ana.pay(transfer(account, other, 100)))

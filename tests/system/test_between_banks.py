@@ -22,7 +22,7 @@ def lines() -> Iterator[Lines]:
 @pytest.fixture(scope="module")
 def circle(lines: Lines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     folder = tmp_path_factory.mktemp("tapped") / "banks"
-    with consortium(folder, deadline_ms=1_500, before_start=lines.tap) as banks:
+    with consortium(folder, deadline_ms=2_000, before_start=lines.tap) as banks:
         yield banks
 
 

@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -20,8 +19,8 @@ from tests.system.workload import Town, ask
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
-    """Four banks that give a payment up after 1.5 s."""
-    with consortium(tmp_path_factory.mktemp("shared") / "banks", deadline_ms=1_500) as circle:
+    """Four banks that give a payment up after 2 s."""
+    with consortium(tmp_path_factory.mktemp("shared") / "banks", deadline_ms=2_000) as circle:
         yield circle
 
 
@@ -104,8 +103,8 @@ def test_a_payment_whose_coordinator_died_is_ended_by_the_others(circle: Consort
         coordinator.kill()
         payee.resume()
 
-    payee.pause()
-    while_under_way(pay_in_vain, die_when_promised)
+    with payee.paused():
+        while_under_way(pay_in_vain, die_when_promised)
 
     # Nobody waits for its return.
     ana.at[holder].hold_becomes(ana.account[holder], 0)
@@ -121,64 +120,17 @@ def test_a_payment_whose_coordinator_died_is_ended_by_the_others(circle: Consort
     check_positions(circle.banks)
 
 
-def test_a_promise_is_kept_whatever_happens_to_the_account_or_the_mandate_after_it(
-    circle: Consortium,
-) -> None:
-    teller, holder, slow = circle.banks[:3]
-    ana, account = holder.someone("Ana Maria", 1_000)
-    (bia, near), (rui, far) = holder.someone("Bia Maria"), slow.someone("Rui Barbosa")
-    payer, mandate = ana.at(teller), ana.allow(account, teller)
-
-    def change_everything_when_promised() -> None:
-        ana.hold_becomes(account, 1_000)
-        assert ana.call("DELETE", f"/v1/mandates/{mandate['id']}").status_code == 204
-        assert holder.operate("POST", f"/v1/operator/accounts/{near}/close").status_code == 422
-        for blocked in (account, near):
-            found(holder.operate("POST", f"/v1/operator/accounts/{blocked}/block"))
-        slow.resume()
-
-    legs = [
-        transfer(account, target, amount, mandate["token"]) for target, amount in ((near, 100), (far, 900))
-    ]
-    slow.pause()
-    settled(while_under_way(partial(payer.pay, *legs), change_everything_when_promised))
-    ana.balance_becomes(account, 0)
-    bia.balance_becomes(near, 100)
-    rui.balance_becomes(far, 900)
-
-
 def test_a_payment_that_a_bank_is_too_slow_for_is_given_up_in_time(circle: Consortium) -> None:
     here, there = circle.banks[:2]
     (ana, mine), (rui, far) = here.someone("Ana Maria", 1_000), there.someone("Rui Barbosa")
-    there.pause()
     started = time.monotonic()
-    answer = ana.pay(transfer(mine, far, 100))
-    assert time.monotonic() - started < 3.5
-    there.resume()
+    with there.paused():
+        answer = ana.pay(transfer(mine, far, 100))
+    assert time.monotonic() - started < 4.0
     refused(answer, "deadline_passed", there.ispb)
     check_rest(circle.banks)
     ana.balance_becomes(mine, 1_000)
     rui.balance_becomes(far, 0)
-
-
-def test_no_payment_waits_for_another_ones_slow_bank(circle: Consortium) -> None:
-    here, near, slow = circle.banks[:3]
-    ana, mine = here.someone("Ana Maria", 1_000)
-    _, shop = here.someone("Rui Barbosa")
-    _, bakery = near.someone("Rui Barbosa")
-    _, far = slow.someone("Rui Barbosa")
-    slow.pause()
-
-    def pay_meanwhile() -> None:
-        ana.hold_becomes(mine, 700)
-        settled(ana.pay(transfer(mine, shop, 100)))
-        settled(ana.pay(transfer(mine, bakery, 100)))
-        refused(ana.pay(transfer(mine, shop, 101)), "insufficient_funds", here.ispb)
-        assert ana.account(mine)["held"] >= 700
-        slow.resume()
-
-    settled(while_under_way(partial(ana.pay, transfer(mine, far, 700)), pay_meanwhile))
-    ana.balance_becomes(mine, 100)
 
 
 def test_a_payment_to_a_bank_that_is_known_to_be_down_is_refused_at_once(circle: Consortium) -> None:

@@ -91,9 +91,7 @@ def test_a_token_that_was_tampered_with_opens_nothing(scene: Scene, where: str) 
     token = scene.allow()
     at = {"first": 0, "middle": len(token) // 2, "last": len(token) - 1}[where]
     forged = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
-    answer = scene.pay(10, forged)
-    assert answer.status_code in (400, 422), answer.text
-    assert answer.json()["code"] in ("bad_request", "not_permitted")
+    refused(scene.pay(10, forged), "not_permitted", scene.there.ispb)
     scene.paid(0)
 
 
@@ -129,13 +127,8 @@ def test_a_mandate_ends_when_it_says(scene: Scene) -> None:
     scene.paid(paid)
 
 
-def test_a_mandate_that_has_ended_already_is_not_given_or_worthless(scene: Scene) -> None:
-    answer = scene.ask_to_allow(expires_at="2020-01-01T00:00:00.000Z")
-    if answer.status_code == 201:
-        refused(scene.pay(1, answer.json()["token"]), "not_permitted", scene.there.ispb)
-    else:
-        problem(answer, 400, "bad_request")
-    scene.paid(0)
+def test_a_mandate_that_would_have_ended_already_is_not_given(scene: Scene) -> None:
+    problem(scene.ask_to_allow(expires_at="2020-01-01T00:00:00.000Z"), 400, "bad_request")
 
 
 def test_a_mandate_has_a_limit_for_each_payment_over_all_its_transfers(scene: Scene) -> None:
@@ -232,8 +225,7 @@ def test_a_mandate_that_makes_no_sense_is_a_bad_request(scene: Scene, changed: J
 
 
 def test_a_mandate_for_a_bank_that_is_no_member_is_not_given(scene: Scene) -> None:
-    answer = scene.ask_to_allow(initiator="99999999")
-    assert answer.status_code in (400, 404, 422), answer.text
+    problem(scene.ask_to_allow(initiator="99999999"), 422, "unknown_bank")
 
 
 def test_the_same_mandate_asked_for_again_gives_the_same_token(scene: Scene) -> None:
@@ -306,7 +298,7 @@ def test_a_link_needs_a_mandate_of_ones_own(scene: Scene) -> None:
     token = scene.allow(scopes=["read", "pay"])
     thief = scene.here.sign_up("Eva Maria")
     for answer in (link(scene, token, thief), link(scene, "nonsense"), link(scene, token[:-1])):
-        assert answer.status_code in (400, 404, 422), answer.text
+        problem(answer, 422, "not_permitted")
     for customer in (thief, scene.payer):
         assert found(customer.call("GET", "/v1/accounts", everywhere="true"))["accounts"] == []
         refused(scene.pay(10, None, customer), "not_permitted")

@@ -97,13 +97,11 @@ def test_what_a_bank_waits_for_is_in_doubt_and_says_so(circle: Consortium) -> No
             assert doubt["witnesses"] == [here.ispb]
             assert ana.payment(doubt["id"])["status"] == "pending"
 
-        try:
-            eventually(in_doubt, within_s=4)
-        finally:
-            there.resume()
+        eventually(in_doubt, within_s=2)
+        there.resume()
 
-    there.pause()
-    settled(while_under_way(partial(ana.pay, transfer(mine, far, 300)), resume_when_seen))
+    with there.paused():
+        settled(while_under_way(partial(ana.pay, transfer(mine, far, 300)), resume_when_seen))
     rui.balance_becomes(far, 300)
 
     def sure() -> None:
@@ -257,8 +255,8 @@ def test_a_bank_that_is_told_to_stop_finishes_what_it_has_begun(circle: Consorti
         here.process.terminate()
         there.resume()
 
-    there.pause()
-    settled(while_under_way(partial(ana.pay, transfer(mine, far, 100)), stop_when_held))
+    with there.paused():
+        settled(while_under_way(partial(ana.pay, transfer(mine, far, 100)), stop_when_held))
     assert here.process.wait(30) == 0
     here.restart()
     circle.wait_connected()

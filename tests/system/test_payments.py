@@ -183,7 +183,7 @@ def test_cash_is_handled_by_the_operator_and_for_accounts_of_this_bank_only(
     nowhere = documents.address(here.ispb, "0001", "98765432")
     for address in (elsewhere, nowhere):
         answer = here.operate("POST", f"/v1/{path}", {"account": address, "amount": 1}, key=new_key())
-        assert answer.status_code in (404, 422), answer.text
+        refused(answer, "unknown_account", here.ispb)
     assert (ana.balance(account), bia.balance(elsewhere)) == (100, 100)
 
 

@@ -27,7 +27,7 @@ def server() -> Iterator[PostgreSQL]:
 @pytest.fixture(scope="module")
 def shared(server: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consortium]:
     folder = tmp_path_factory.mktemp("postgresql") / "banks"
-    with consortium(folder, deadline_ms=1_500, database=server.template, workers=2) as banks:
+    with consortium(folder, deadline_ms=3_000, database=server.template, workers=2) as banks:
         yield banks
 
 

@@ -230,9 +230,7 @@ class Banks:
 
 
 @asynccontextmanager
-async def consortium(
-    folder: Path, count: int = 4, witnesses: int = 3, deadline_ms: int = DEADLINE_MS
-) -> Any:
+async def consortium(folder: Path, count: int = 4, witnesses: int = 3, deadline_ms: int = DEADLINE_MS) -> Any:
     banks = Banks(folder, count, witnesses, deadline_ms)
     for ispb in banks.ispbs:
         await banks.start(ispb)

@@ -74,9 +74,13 @@ def _obstacle(account: Account | None) -> Code | None:
 
 
 def _reason(book: Book, booking: Booking, shortage: Shortage) -> Code:
+    kind = book[booking.debit].kind
     if shortage is Shortage.OVER_CEILING:
         return Code.BALANCE_EXCEEDED
-    match book[booking.debit].kind:
+    if kind is AccountKind.CLEARING and book[booking.credit].room < booking.amount:
+        # Both are in the way, and a full account comes before a full limit in the list.
+        return Code.BALANCE_EXCEEDED
+    match kind:
         case AccountKind.CLEARING:
             return Code.PEER_LIMIT_EXCEEDED
         case AccountKind.VAULT:

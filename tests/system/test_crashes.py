@@ -40,7 +40,7 @@ def test_every_payment_has_one_outcome_and_it_is_the_one_that_was_told(
 ) -> None:
     dice = random.Random(seed)
     town = Town(circle, 100_000)
-    orders = town.orders(dice, 2_000)
+    orders = town.orders(dice, 1_500)
     with trouble(fault, circle.banks, dice):
         ask(orders)
     outcomes = reconcile(circle, town, orders)

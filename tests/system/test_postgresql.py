@@ -153,7 +153,7 @@ def test_a_worker_that_dies_is_replaced(circle: Consortium) -> None:
 def test_every_payment_has_one_outcome_and_it_is_the_one_that_was_told(circle: Consortium) -> None:
     dice = random.Random(4)
     town = Town(circle, 100_000)
-    orders = town.orders(dice, 1_000)
+    orders = town.orders(dice, 800)
     with trouble(killed, circle.banks, dice, times=2), trouble(worker_killed, circle.banks, dice, times=6):
         ask(orders)
     outcomes = reconcile(circle, town, orders)

@@ -11,7 +11,7 @@ from ciranda.agreement.participant import State
 from ciranda.engine.input import Decide, Heard, Input
 from ciranda.engine.reply import AccountMade, Answered, Known, Paid
 from ciranda.identity import Address
-from tests.storage.databases.book import (
+from tests.storage.book import (
     ANA,
     FAR,
     B,

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from ciranda.storage import migrate
-from tests.storage.databases.book import Book
+from tests.storage.book import Book
 from tests.system.postgresql import PostgreSQL, postgresql
 
 _numbers = itertools.count()

@@ -49,7 +49,7 @@ from ciranda.instant import Instant
 from ciranda.payment import Kind
 from ciranda.refusal import Code
 from ciranda.storage import WrongBank
-from tests.storage.databases.book import (
+from tests.storage.book import (
     ANA,
     BIA,
     FAR,
@@ -119,7 +119,7 @@ def test_what_was_answered_survives_that_the_process_is_killed(
     """PROTOCOL 2.3: a reply comes only after the commit."""
     script = (
         "import os, signal, sys\n"
-        "from tests.storage.databases.book import *\n"
+        "from tests.storage.book import *\n"
         f"book = Book({url!r})\n"
         "ana, bia = book.open_accounts(100, 0)\n"
         "(record,) = book.paid(pay('P1', (ana, bia, 30)))\n"

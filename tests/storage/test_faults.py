@@ -19,7 +19,7 @@ from ciranda.engine.record import Record
 from ciranda.engine.reply import Paid, Reply
 from ciranda.ports import Unavailable
 from ciranda.storage import DatabaseTaken
-from tests.storage.databases.book import ANA, A, Book, customer, pay, payment_id
+from tests.storage.book import ANA, A, Book, customer, pay, payment_id
 from tests.system.postgresql import PostgreSQL
 
 Open = Callable[[str], Book]

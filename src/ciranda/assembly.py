@@ -6,6 +6,7 @@ the parent can write to, and the kernel closes it even when the parent is killed
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -55,6 +56,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 DRAIN_S = 10
 STOP_WORKERS_S = 3 * DRAIN_S
 WATCH_S = 0.2
+PATIENCE_S = 5
 BACKLOG = 2048
 GREET_S = 0.5
 
@@ -113,13 +115,22 @@ def _bind(settings: BankSettings) -> list[socket.socket]:
     ):
         listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise CannotServe(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        _take(listener, host, port)
         listener.listen(BACKLOG)
         sockets.append(listener)
     return sockets
+
+
+def _take(listener: socket.socket, host: str, port: int) -> None:
+    """Binds the socket. The workers of a parent that was killed may hold the address for some moments more."""
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return listener.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > give_up:
+                raise CannotServe(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        time.sleep(WATCH_S)
 
 
 # Several workers.
@@ -163,8 +174,14 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
 
 
 def _work(bank_toml: str, alive: int, sockets: list[socket.socket]) -> None:
-    """One of several workers."""
-    _run(load(Path(bank_toml)), sockets, alive)
+    """One of several workers. However busy it is, it ends with its parent: nothing would stop it any more."""
+    threading.Thread(target=_end_with_parent, args=[alive], daemon=True).start()
+    _run(load(Path(bank_toml)), sockets)
+
+
+def _end_with_parent(alive: int) -> None:
+    os.read(alive, 1)
+    os._exit(1)
 
 
 # One process.
@@ -173,15 +190,15 @@ PUT_BACK = 3
 """Exit status of a bank that noticed that its database was put back to an earlier moment."""
 
 
-def _run(settings: BankSettings, sockets: list[socket.socket], alive: int | None = None) -> None:
+def _run(settings: BankSettings, sockets: list[socket.socket]) -> None:
     _configure_log(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        status = runner.run(_live(settings, sockets, alive))
+        status = runner.run(_live(settings, sockets))
     if status:
         sys.exit(status)
 
 
-async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int | None) -> int:
+async def _live(settings: BankSettings, sockets: list[socket.socket]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     status = 0
@@ -234,9 +251,6 @@ async def _live(settings: BankSettings, sockets: list[socket.socket], alive: int
     public, private = _server(make_app(node)), _server(listener)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    if alive is not None:
-        # The parent is gone, perhaps killed: nothing would stop this worker any more.
-        loop.add_reader(alive, os._exit, 1)
     gc.collect()
     gc.freeze()
     # The peers' door opens first, and they are greeted, so that they know us to be up before our customers ask for

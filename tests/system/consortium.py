@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,14 +67,7 @@ class Bank:
         self._process: subprocess.Popen[bytes] | None = None
         self._orphans: list[psutil.Process] = []
         """Workers of a parent that was killed: they should be dead too."""
-        # A connection for each request: none is left over from before a crash, and all workers get their share.
-        self.http = httpx.Client(
-            base_url=self.public_url,
-            timeout=ANSWER_S,
-            limits=httpx.Limits(max_keepalive_connections=0),
-            trust_env=False,
-            verify=False,
-        )
+        self._of_thread = threading.local()
 
     # Its processes.
 
@@ -131,7 +125,6 @@ class Bank:
 
     def close(self) -> None:
         """Kills whatever is left of it, and of what it started."""
-        self.http.close()
         for orphan in self._orphans:
             with contextlib.suppress(psutil.NoSuchProcess):
                 orphan.kill()
@@ -144,6 +137,21 @@ class Bank:
         return self.log.read_text(errors="replace")[-4_000:] if self.log.exists() else ""
 
     # What can be asked of it.
+
+    @property
+    def http(self) -> httpx.Client:
+        """A client for each thread, and a connection for each request: none is left over from before a crash, and
+        all workers get their share."""
+        client: httpx.Client | None = getattr(self._of_thread, "client", None)
+        if client is None:
+            client = self._of_thread.client = httpx.Client(
+                base_url=self.public_url,
+                timeout=ANSWER_S,
+                limits=httpx.Limits(max_keepalive_connections=0),
+                trust_env=False,
+                verify=False,
+            )
+        return client
 
     def call(
         self,

@@ -18,14 +18,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 import uvloop
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec.structs import replace
@@ -45,6 +47,7 @@ from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
 from ciranda.peers.http import HttpPeers
+from ciranda.peers.transport import HttpTransport, Transport
 from ciranda.ports import Clock, Dice, Peers
 from ciranda.settings import BankSettings, load
 from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
@@ -216,38 +219,20 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> int:
         await store.open()
     except WrongBank as error:
         raise CannotServe(str(error)) from error
-    heights = HeightKeeper(store, put_back)
-    peers = HttpPeers(
-        settings.ispb,
-        settings.roster,
-        settings.signing_key,
-        heights,
-        dice,
-        _seconds,
-        request_timeout_ms=settings.roster.deadline_ms // 2,
-    )
-    node = make_node(
+    house = build(
         bank,
         store,
-        heights,
-        peers,
+        settings.signing_key,
+        HttpTransport(),
         clock,
         dice,
+        put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
     )
-    peers.on_return.append(node.peer_returned)
+    node, peers, listener = house.node, house.peers, house.listener
     await peers.start()
     await node.start()
-    listener = PeerListener(
-        settings.ispb,
-        settings.roster,
-        settings.signing_key,
-        heights,
-        node.answers.respond,
-        peers.heard_from,
-        _seconds,
-    )
     public, private = _server(make_app(node)), _server(listener)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
@@ -271,6 +256,52 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> int:
     stopped.cancel()
     log.info("stopped", bank=settings.ispb)
     return status
+
+
+class House(msgspec.Struct, frozen=True):
+    """A bank's parts, wired."""
+
+    node: Node
+    peers: HttpPeers
+    listener: PeerListener
+
+
+def build(
+    bank: Bank,
+    store: SqlStore,
+    signing_key: Ed25519PrivateKey,
+    transport: Transport,
+    clock: Clock,
+    dice: Dice,
+    put_back: Callable[[str], None],
+    *,
+    operator_token: str,
+    sealing_key: bytes,
+) -> House:
+    """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on."""
+    heights = HeightKeeper(store, put_back)
+
+    def seconds() -> int:
+        return clock.now() // 1000
+
+    peers = HttpPeers(
+        bank.ispb,
+        bank.roster,
+        signing_key,
+        heights,
+        dice,
+        seconds,
+        transport,
+        request_timeout_ms=bank.roster.deadline_ms // 2,
+    )
+    node = make_node(
+        bank, store, heights, peers, clock, dice, operator_token=operator_token, sealing_key=sealing_key
+    )
+    peers.on_return.append(node.peer_returned)
+    listener = PeerListener(
+        bank.ispb, bank.roster, signing_key, heights, node.answers.respond, peers.heard_from, seconds
+    )
+    return House(node, peers, listener)
 
 
 def make_node(
@@ -346,10 +377,6 @@ def _bank(settings: BankSettings) -> Bank:
 def _derive(secret: bytes, purpose: str) -> bytes:
     """A key for one purpose: none of them tells anything of the others."""
     return HKDF(SHA256(), 32, salt=None, info=f"ciranda {purpose}".encode()).derive(secret)
-
-
-def _seconds() -> int:
-    return int(time.time())
 
 
 def _configure_log(settings: BankSettings) -> None:

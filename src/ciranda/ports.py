@@ -200,6 +200,10 @@ Respond = Callable[[Ispb, Sequence[Question]], Awaitable[Sequence[Answer]]]
 """What the peers' listener calls: the sender was verified; the answers are in the order of the questions."""
 
 
+class PutBack(Exception):
+    """This bank's database was put back to an earlier moment, so it may not know what it has promised."""
+
+
 class Heights(Protocol):
     """How much each bank has written, as far as it has said (PROTOCOL 2.6)."""
 
@@ -211,8 +215,11 @@ class Heights(Protocol):
         """The greatest height that `bank` has shown us."""
         ...
 
-    def heard(self, bank: Ispb, height: int, ours: int) -> None:
-        """`bank` shows its own height, and the greatest of ours that it has seen."""
+    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
+        """`bank` shows its own height, and the greatest of ours that it has seen.
+
+        Raises PutBack if it has seen more of us than we have: then nothing that we say can be relied on.
+        """
         ...
 
 

@@ -34,6 +34,7 @@ from ciranda.instant import Instant
 from ciranda.payment import TRANSFERS_MAX, Transfer
 from ciranda.peers.http import SILENCE_S, HttpPeers
 from ciranda.peers.outbox import BATCH_BYTES_MAX, BATCH_MAX, CARRIERS_MAX
+from ciranda.peers.transport import HttpTransport
 from ciranda.ports import PeerUnreachable, Unavailable
 from ciranda.roster import Member, Roster
 from ciranda.wire.messages import BODY_MAX, encode_batch, encode_question
@@ -61,7 +62,7 @@ class Book:
     def seen(self, bank: Ispb) -> int:
         return self.shown.get(bank, 0)
 
-    def heard(self, bank: Ispb, height: int, ours: int) -> None:
+    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
         self.shown[bank] = height
         self.ours[bank] = ours
 
@@ -174,7 +175,9 @@ class Circle:
         self.book_of_b = Book(22)
         self.bank = Bank()
         self.dice = QuickDice()
-        self.peers = HttpPeers(A, self.roster, KEYS[A], self.book, self.dice, lambda: NOW, **limits)
+        self.peers = HttpPeers(
+            A, self.roster, KEYS[A], self.book, self.dice, lambda: NOW, HttpTransport(), **limits
+        )
         self.returned = asyncio.Event()
         self.peers.on_return.append(self.note_return)
 

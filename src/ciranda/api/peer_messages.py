@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.message import AnswerBatch, QuestionBatch
 from ciranda.identity import Ispb
-from ciranda.ports import Heights, Respond, Unavailable
+from ciranda.ports import Heights, PutBack, Respond, Unavailable
 from ciranda.roster import Roster
 from ciranda.wire.messages import BODY_MAX, Malformed, decode_questions, encode_answers
 from ciranda.wire.signature import METHOD, PATH, BadSignature, Seal, SignedRequest
@@ -105,7 +105,10 @@ class PeerListener:
     async def _answer_batch(
         self, request: SignedRequest, batch: QuestionBatch
     ) -> tuple[bytes, dict[str, str]]:
-        self._heights.heard(batch.sender, batch.height, batch.seen)
+        try:
+            await self._heights.heard(batch.sender, batch.height, batch.seen)
+        except PutBack as error:
+            raise _Problem(503, "unavailable", "This bank was put back, and must not answer.") from error
         self._heard_from(batch.sender)
         try:
             answers = tuple(await self._respond(batch.sender, batch.questions))

@@ -185,9 +185,10 @@ class Coordinator:
         waiting = set(asking)
         while waiting and attempt.decision is None:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                self._count(attempt, asking[task], task.result())
-        for task in waiting:
+            for task, bank in asking.items():
+                if task in done:
+                    self._count(attempt, bank, task.result())
+        for task in asking:
             task.cancel()
         return attempt
 

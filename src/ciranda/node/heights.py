@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from ciranda.identity import Ispb
-from ciranda.ports import Store, Unavailable
+from ciranda.ports import PutBack, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -26,7 +26,6 @@ class HeightKeeper:
         self._put_back = put_back
         self._seen: dict[Ispb, int] = {}
         self._kept: dict[Ispb, int] = {}
-        self._doubts: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         self._seen = await self._store.heights()
@@ -38,25 +37,25 @@ class HeightKeeper:
     def seen(self, bank: Ispb) -> int:
         return self._seen.get(bank, 0)
 
-    def heard(self, bank: Ispb, height: int, ours: int) -> None:
-        if height > self._seen.get(bank, 0):
-            self._seen[bank] = height
-        if ours > self._store.height() and not self._doubts:
-            doubt = asyncio.create_task(self._check(bank, ours))
-            self._doubts.add(doubt)
-            doubt.add_done_callback(self._doubts.discard)
-
-    async def _check(self, bank: Ispb, ours: int) -> None:
-        """Another worker of this bank may have written it: the database knows."""
-        try:
-            own = await self._store.read_height()
-        except Unavailable:
-            return
-        if ours > own:
-            self._put_back(
-                f"bank {bank} has seen {ours} of this bank's writings, but its database has only {own}: "
+    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
+        if ours > self._store.height() and ours > await self._read_height():
+            # Another worker of this bank might have written it, but the database does not know of it either.
+            why = (
+                f"bank {bank} has seen {ours} of this bank's writings, which its database does not have: "
                 "it was put back to an earlier moment, and must not go on"
             )
+            self._put_back(why)
+            raise PutBack(why)
+        if height > self._seen.get(bank, 0):
+            self._seen[bank] = height
+
+    async def _read_height(self) -> int:
+        try:
+            return await self._store.read_height()
+        except Unavailable as error:
+            raise PutBack(
+                "whether this bank was put back cannot be said while its database is away"
+            ) from error
 
     async def run(self) -> None:
         """Keeps what was seen, now and then, for ever: it is evidence, and safety does not depend on it."""

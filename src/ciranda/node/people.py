@@ -42,7 +42,8 @@ class People:
         self._operator = sha256(operator_token.encode()).digest()
         # OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._dummy = self._hasher.hash("nobody has this password")
+        self._dummy: str | None = None
+        """Checked where there is no customer, so that it takes as long as if there were."""
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="passwords")
         self._hashing = 0
 
@@ -62,8 +63,9 @@ class People:
         blocked_until = await self._store.count_attempt(document, now, _block_ms)
         if blocked_until is not None:
             return Blocked(seconds=max(1, -(-(blocked_until - now) // 1000)))
+        dummy = await self._dummy_hash()
         credentials = await self._store.credentials(document)
-        matches = await self._verify(credentials.password_hash or self._dummy, password)
+        matches = await self._verify(credentials.password_hash or dummy, password)
         if credentials.password_hash is None or not matches:
             return "wrong_credentials"
         token = self._dice.token()
@@ -91,6 +93,11 @@ class People:
         async with _Place(self):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._hasher.hash, password)
+
+    async def _dummy_hash(self) -> str:
+        if self._dummy is None:
+            self._dummy = await self._hash("nobody has this password")
+        return self._dummy
 
     async def _verify(self, password_hash: str, password: str) -> bool:
         def verify() -> bool:

@@ -134,9 +134,9 @@ class RegisterClient:
         waiting = set(asking)
         while waiting and sum(map(counts, answers)) < needed and _decision_among(answers) is None:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            answers += [answer for task in done if (answer := task.result()) is not None]
-        for task in waiting:
-            # It may still arrive, and be written down there: that is as if it were answered later.
+            answers += [answer for task in asking if task in done and (answer := task.result()) is not None]
+        for task in asking:
+            # What still waits may still arrive, and be written down there: that is as if it were answered later.
             task.cancel()
         return answers
 

@@ -19,15 +19,15 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, fits
 from ciranda.identity import Ispb
 from ciranda.peers.outbox import Letter, Outbox
-from ciranda.ports import Dice, Heights, PeerSilent, PeerUnreachable
+from ciranda.peers.transport import Lost, Transport
+from ciranda.ports import Dice, Heights, PeerSilent, PeerUnreachable, PutBack
 from ciranda.roster import Member, Roster
-from ciranda.wire.messages import BODY_MAX, Malformed, decode_answers, encode_batch, encode_question
+from ciranda.wire.messages import Malformed, decode_answers, encode_batch, encode_question
 from ciranda.wire.signature import PATH, BadSignature, Seal
 
 PROBE_WAIT_S = (0.5, 1.0)
@@ -46,6 +46,7 @@ class HttpPeers:
         heights: Heights,
         dice: Dice,
         now: Callable[[], int],
+        transport: Transport,
         *,
         request_timeout_ms: int = 10_000,
         waiting_max: int = 10_000,
@@ -56,25 +57,17 @@ class HttpPeers:
         self._heights = heights
         self._dice = dice
         self._now = now
+        self._transport = transport
         self._request_timeout_s = request_timeout_ms / 1000
         self._peers = {m.ispb: _Peer(m, self._carry, waiting_max) for m in roster.peers_of(own)}
-        self._session: aiohttp.ClientSession | None = None
+        self._closed = True
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_return: list[Callable[[Ispb], None]] = []
         """Called, in the event loop, with each peer that turns from down to up."""
 
     async def start(self) -> None:
-        self._session = aiohttp.ClientSession(
-            # The outbox limits what is under way; a second limit here would make probes wait behind it.
-            connector=aiohttp.TCPConnector(limit=0),
-            # Each request has its own limit, made of the time that its questions have left.
-            timeout=aiohttp.ClientTimeout(total=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # The signature is over the bytes as they travel, and a peer has no reason to compress them.
-            auto_decompress=False,
-            headers={"content-type": "application/json", "accept-encoding": "identity"},
-        )
-
+        await self._transport.open()
+        self._closed = False
         for peer in self._peers.values():
             self._spawn(self._listen(peer))
 
@@ -86,7 +79,7 @@ class HttpPeers:
 
     async def close(self) -> None:
         """Gives up whatever is under way or waits."""
-        session, self._session = self._session, None
+        self._closed = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -94,8 +87,7 @@ class HttpPeers:
         for peer in self._peers.values():
             _give_up(peer.outbox.give_up(), "this bank is closing")
             await peer.outbox.close()
-        if session is not None:
-            await session.close()
+        await self._transport.close()
 
     def reachable(self, bank: Ispb) -> bool:
         peer = self._peers.get(bank)
@@ -109,7 +101,7 @@ class HttpPeers:
 
     async def ask(self, bank: Ispb, question: Question, timeout_ms: int) -> Answer:
         peer = self._peers.get(bank)
-        if self._session is None or peer is None:
+        if self._closed or peer is None:
             raise PeerUnreachable(f"{bank} is no peer, or this bank is closing")
         probing = isinstance(question, Probe)
         if not (peer.up or probing) or timeout_ms <= 0:
@@ -145,17 +137,17 @@ class HttpPeers:
         try:
             async with asyncio.timeout_at(until):
                 batch = await self._exchange(peer, [letter.question for letter in letters])
+                await self._heights.heard(peer.ispb, batch.height, batch.seen)
         except TimeoutError:
             self._fell_silent(peer, words_before)
             _give_up(letters, f"{peer.ispb} did not answer in time", PeerSilent)
-        except (aiohttp.ClientError, OSError, BadSignature, Malformed, _NoAnswer) as error:
+        except (Lost, BadSignature, Malformed, PutBack) as error:
             self._went_down(peer)
             _give_up(letters, f"{peer.ispb}: {error!r}")
         except asyncio.CancelledError:
             _give_up(letters, "this bank is closing")
             raise
         else:
-            self._heights.heard(peer.ispb, batch.height, batch.seen)
             for letter, answer in zip(letters, batch.answers, strict=True):
                 if not letter.answer.done():
                     letter.answer.set_result(answer)
@@ -165,34 +157,14 @@ class HttpPeers:
         own, seen = self._heights.own(), self._heights.seen(peer.ispb)
         body = encode_batch(self._own, peer.ispb, own, seen, questions)
         headers = self._seal.sign_request(peer.ispb, body, self._now())
-        try:
-            status, answered, answer = await self._post(peer.url, headers, body)
-        except aiohttp.ClientConnectorError:
-            raise
-        except aiohttp.ClientConnectionError:
-            # The peer may have closed a connection for being idle just as we took it up again: that says nothing
-            # about the bank, so ask once more.
-            status, answered, answer = await self._post(peer.url, headers, body)
-        if status != 200:
-            raise _NoAnswer(f"status {status}")
-        self._seal.verify_response(headers, status, answered, answer, self._now())
-        batch = decode_answers(answer)
+        response = await self._transport.post(peer.url, headers, body)
+        if response.status != 200:
+            raise Lost(f"status {response.status}")
+        self._seal.verify_response(headers, response.status, response.headers, response.body, self._now())
+        batch = decode_answers(response.body)
         if (batch.sender, batch.receiver) != (peer.ispb, self._own) or len(batch.answers) != len(questions):
-            raise _NoAnswer("the answers are not to these questions")
+            raise Lost("the answers are not to these questions")
         return batch
-
-    async def _post(
-        self, url: str, headers: dict[str, str], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        if self._session is None:
-            raise _NoAnswer("this bank is closing")
-        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            answer = bytearray()
-            async for chunk in response.content.iter_any():
-                answer += chunk
-                if len(answer) > BODY_MAX:
-                    raise _NoAnswer("the answer has no end")
-            return response.status, list(response.headers.items()), bytes(answer)
 
     # Up and down.
 
@@ -212,7 +184,7 @@ class HttpPeers:
             self._went_down(peer)
 
     def _went_down(self, peer: "_Peer") -> None:
-        if not peer.up or self._session is None:
+        if not peer.up or self._closed:
             return
         peer.up = False
         peer.prober = self._spawn(self._probe(peer))
@@ -264,10 +236,6 @@ class _Peer:
         self.prober: asyncio.Task[None] | None = None
         """There is one exactly while the peer is down."""
         self.outbox = Outbox(lambda letters: carry(self, letters), waiting_max)
-
-
-class _NoAnswer(Exception):
-    """Something came back, and it is not the answer to this request."""
 
 
 def _give_up(letters: list[Letter], why: str, kind: type[PeerUnreachable] = PeerUnreachable) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 
 from ciranda.engine.bank import Bank
 from ciranda.ports import Clock, Dice
-from ciranda.storage.sqlite import SqliteDatabase
+from ciranda.storage.sqlite import SqliteFile
 from ciranda.storage.store import SqlStore
 from ciranda.storage.transaction import Database
 
@@ -28,7 +28,7 @@ def make_store(url: str, bank: Bank, clock: Clock, dice: Dice) -> SqlStore:
     """The store, not yet opened. Raises DatabaseTaken, Unavailable."""
     database: Database
     if is_sqlite(url):
-        database = SqliteDatabase(make_url(url).database or "")
+        database = SqliteFile(make_url(url).database or "")
     else:
         # Only a bank that uses PostgreSQL needs its driver installed.
         from ciranda.storage.postgresql import PostgresqlDatabase
@@ -55,13 +55,19 @@ def _reader(url: str) -> Engine:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "options": "-c statement_timeout=30000"},
         )
-    engine = create_engine(url, pool_size=READERS)
+    return sqlite_reader(
+        create_engine(url, pool_size=READERS), "PRAGMA query_only=ON", "PRAGMA busy_timeout=5000"
+    )
+
+
+def sqlite_reader(engine: Engine, *pragmas: str) -> Engine:
+    """Makes each of the engine's looks one transaction of SQLite."""
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA busy_timeout=5000")
+        for pragma in pragmas:
+            connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Any) -> None:

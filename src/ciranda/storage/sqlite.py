@@ -36,14 +36,8 @@ class SqliteDatabase:
     lanes = 1
     shared = False
 
-    def __init__(self, path: str) -> None:
-        """Raises DatabaseTaken."""
-        self._lock = _take(path)
-        self._connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        for pragma in PRAGMAS:
-            self._connection.execute(pragma)
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
     @contextmanager
     def transaction(self) -> "Iterator[SqliteTransaction]":
@@ -68,6 +62,22 @@ class SqliteDatabase:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class SqliteFile(SqliteDatabase):
+    """A database in a file that nobody else serves."""
+
+    def __init__(self, path: str) -> None:
+        """Raises DatabaseTaken."""
+        self._lock = _take(path)
+        super().__init__(
+            sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        )
+        for pragma in PRAGMAS:
+            self._connection.execute(pragma)
+
+    def close(self) -> None:
+        super().close()
         os.close(self._lock)
 
 

@@ -1,0 +1,44 @@
+"""2.3: what an answer says is durable before it leaves: looked up on the disk in the moment in which it does."""
+
+from ciranda.agreement.message import Accepted, Answer, Decided, Decision, Done, Question, Tell, Vote
+from ciranda.agreement.participant import State
+from ciranda.identity import Ispb
+from ciranda.simulator.checkers.checker import Checker
+
+
+class DurableFirst(Checker):
+    name = "durable first"
+
+    def on_answered(self, sender: Ispb, receiver: Ispb, question: Question, answer: Answer) -> None:
+        match answer:
+            case Vote():
+                record = self.world.record(sender, answer.id)
+                state = State.UNKNOWN if record is None else record.state
+                if answer.refusal is None:
+                    # By now it may have been told to abort: then the row at least has what it promised.
+                    fine = state in (State.PREPARED, State.COMMITTED) or (
+                        state is State.ABORTED and record is not None and bool(record.clauses)
+                    )
+                else:
+                    fine = state is State.ABORTED
+            case Decided():
+                record = self.world.record(sender, answer.id)
+                fine = record is not None and record.state is _STATES[answer.decision]
+            case Done():
+                assert isinstance(question, Tell), "only telling is answered so"
+                record = self.world.record(sender, answer.id)
+                fine = record is not None and record.state is _STATES[question.decision]
+            case Accepted():
+                record = self.world.record(sender, answer.id)
+                fine = record is not None and (
+                    record.state.decided or (record.accepted is not None and record.accepted[0] >= answer.ballot)
+                )
+            case _:
+                return
+        if not fine and answer.id not in self.world.lies:
+            words = self.world.transcript.answer(question, answer)
+            state_name = "nothing" if record is None else record.state.value
+            self.broken(f"{self.world.banks[sender].name} says {words!r}; its disk says {state_name}")
+
+
+_STATES = {Decision.COMMIT: State.COMMITTED, Decision.ABORT: State.ABORTED}

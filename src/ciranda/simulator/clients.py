@@ -1,0 +1,127 @@
+"""The banks' customers: what they order, what they are told, and how they ask again.
+
+A client that was not answered, or only told that it must wait, sends the very same order under the very same key, until
+it knows. What it was told once it never expects to hear otherwise.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from ciranda.engine.record import Record
+from ciranda.engine.reply import Denied
+from ciranda.identity import Document, EndToEndId, Ispb
+from ciranda.node.batches import Overloaded
+from ciranda.node.order import Once, PaymentOrder
+from ciranda.payment import Kind, Status, Transfer
+from ciranda.ports import PeerUnreachable, Unavailable
+from ciranda.simulator.bank import Away, SimulatedBank
+from ciranda.simulator.dice import SeededDice, Span
+
+_PATIENCE_S = 30.0
+_AGAIN_S: Span = (0.2, 2.0)
+
+
+class Outcome(StrEnum):
+    SETTLED = "settled"
+    REFUSED = "refused"
+    PENDING = "pending"
+    DENIED = "denied"
+    """No payment was made."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    bank: Ispb
+    """Where it is placed: the coordinator."""
+    caller: Document
+    transfers: tuple[Transfer, ...]
+    tokens: tuple[str | None, ...]
+
+    @property
+    def key(self) -> str:
+        return f"order-{self.number}"
+
+    def payment(self) -> PaymentOrder:
+        return PaymentOrder(
+            once=Once(key=self.key, route="payments", body=self.key),
+            kind=Kind.PAYMENT,
+            caller=self.caller,
+            transfers=self.transfers,
+            tokens=self.tokens,
+            description=None,
+            reference=f"{self.number}",
+        )
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer to one client."""
+
+    order: Order
+    outcome: Outcome
+    payment: EndToEndId | None
+
+
+class Clients:
+    """`hear` is called with each answer; `note` writes into the transcript."""
+
+    def __init__(
+        self,
+        banks: dict[Ispb, SimulatedBank],
+        dice: SeededDice,
+        hear: Callable[[Told], None],
+        note: Callable[[str, str], None],
+    ) -> None:
+        self._banks = banks
+        self._dice = dice
+        self._hear = hear
+        self._note = note
+        self.orders: list[Order] = []
+        self.final: dict[int, Told] = {}
+        """By the order's number: the last word."""
+
+    def place(
+        self, bank: Ispb, caller: Document, transfers: list[Transfer], tokens: list[str | None]
+    ) -> Order:
+        order = Order(
+            number=len(self.orders) + 1,
+            bank=bank,
+            caller=caller,
+            transfers=tuple(transfers),
+            tokens=tuple(tokens),
+        )
+        self.orders.append(order)
+        ways = ", ".join(f"{t.amount} from {t.source} to {t.target}" for t in transfers)
+        self._note("client", f"orders {order.key} at {self._banks[bank].name}: {ways}")
+        return order
+
+    async def insist(self, order: Order) -> None:
+        """Asks until the outcome is known."""
+        while order.number not in self.final:
+            await self.ask(order)
+            await asyncio.sleep(self._dice.within(_AGAIN_S))
+
+    async def ask(self, order: Order) -> None:
+        """Asks once."""
+        try:
+            answer = await self._banks[order.bank].ask(lambda node: node.pay(order.payment()), _PATIENCE_S)
+        except (Away, Unavailable, Overloaded, PeerUnreachable, TimeoutError) as error:
+            self._note("client", f"hears nothing of {order.key}: {type(error).__name__}")
+            return
+        told = _told(order, answer)
+        what = told.payment or "no payment"
+        self._note("client", f"is told that {order.key} is {told.outcome.value}: {what}")
+        if told.outcome is not Outcome.PENDING:
+            self.final.setdefault(order.number, told)
+        self._hear(told)
+
+
+def _told(order: Order, answer: Record | Denied) -> Told:
+    if isinstance(answer, Denied):
+        return Told(order=order, outcome=Outcome.DENIED, payment=None)
+    outcome = {Status.SETTLED: Outcome.SETTLED, Status.REFUSED: Outcome.REFUSED}.get(
+        answer.status, Outcome.PENDING
+    )
+    return Told(order=order, outcome=outcome, payment=answer.id)

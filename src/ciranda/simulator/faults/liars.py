@@ -1,0 +1,196 @@
+"""A bank that lies, or somebody who pretends to be one.
+
+Whoever holds a member's key can lie in its name, and the protocol does not work around that. But a lie must be seen
+and written down as a violation, and every honest bank's own book stays whole. Without a key nothing changes at all.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from ciranda.agreement.header import Header, Part, digest, leaf
+from ciranda.agreement.message import Answer, Decision, Prepare, Question, Tell
+from ciranda.identity import EndToEndId, Ispb, make_end_to_end_id
+from ciranda.instant import Instant
+from ciranda.payment import Transfer
+from ciranda.peers.transport import Lost
+from ciranda.roster import Roster
+from ciranda.simulator.dice import SeededDice, Span
+from ciranda.simulator.faults.fault import Fault
+from ciranda.wire.messages import encode_batch, encode_question
+from ciranda.wire.signature import Seal
+
+if TYPE_CHECKING:
+    from ciranda.simulator.world import World
+
+
+class Garbage(Fault, frozen=True, kw_only=True, tag="garbage"):
+    """Bytes that mean nothing, properly signed or not."""
+
+    every_s: Span = (0.2, 2.0)
+
+    async def rage(self, world: "World", dice: SeededDice) -> None:
+        while True:
+            await asyncio.sleep(dice.within(self.every_s))
+            sender, receiver = dice.some(world.founded.banks, 2)
+            body = dice.bits(8 * 64).to_bytes(64, "big")
+            if dice.chance(0.5):
+                body = encode_batch(sender, receiver, 0, 0, [b'{"type":"Tell","id":7}'])
+            world.strike(self.name, f"in the name of {world.banks[sender].name}")
+            send(world, sender, receiver, world.banks[sender].key, body)
+
+
+class Forgery(Fault, frozen=True, kw_only=True, tag="forgery"):
+    """Somebody tells decisions about real payments, with a key that is no member's."""
+
+    every_s: Span = (0.2, 2.0)
+
+    async def rage(self, world: "World", dice: SeededDice) -> None:
+        key = Ed25519PrivateKey.from_private_bytes(b"not the key of any member here!!")
+        while True:
+            await asyncio.sleep(dice.within(self.every_s))
+            receiver = world.banks[dice.pick(world.founded.banks)]
+            rows = receiver.disk.connection.execute(
+                "SELECT id FROM payments WHERE state = 'prepared' ORDER BY id"
+            ).fetchall()
+            if not rows:
+                continue
+            record = world.record(receiver.ispb, dice.pick(rows)[0])
+            assert record is not None and record.header is not None and record.digest is not None
+            sender = dice.pick([bank for bank in world.founded.banks if bank != receiver.ispb])
+            lie = Tell(
+                id=record.id,
+                digest=record.digest,
+                decision=dice.pick([Decision.COMMIT, Decision.ABORT]),
+                refusal=None,
+                header=record.header,
+            )
+            label = world.transcript.label(record.id)
+            world.strike(self.name, f"tells {receiver.name} {lie.decision.value} of {label}")
+            say(world, sender, receiver.ispb, lie, key)
+
+
+class TwoPayments(Fault, frozen=True, kw_only=True, tag="two_payments"):
+    """A bank prepares two different payments under one id."""
+
+    every_s: Span = (1.0, 5.0)
+
+    async def rage(self, world: "World", dice: SeededDice) -> None:
+        while True:
+            await asyncio.sleep(dice.within(self.every_s))
+            liar, victim = dice.some(world.founded.banks, 2)
+            id = _new_lie(world, dice, liar)
+            world.strike(self.name, f"{world.banks[liar].name} prepares {world.transcript.label(id)} twice")
+            first, second = (
+                _prepare(world, dice, id, liar, victim, amount) for amount in dice.some(range(1, 500), 2)
+            )
+            answers = [await hear(world, liar, victim, question) for question in (first, second)]
+            if None not in answers:
+                await _expect_evidence(world, victim, liar, id, "two payments under one id")
+            # The lie is taken back, so that nothing waits for ever for its end.
+            await _tell(world, liar, victim, first.header, Decision.ABORT)
+
+
+class TwoDecisions(Fault, frozen=True, kw_only=True, tag="two_decisions"):
+    """A bank tells commit and abort of one payment."""
+
+    every_s: Span = (1.0, 5.0)
+
+    async def rage(self, world: "World", dice: SeededDice) -> None:
+        while True:
+            await asyncio.sleep(dice.within(self.every_s))
+            liar, victim = dice.some(world.founded.banks, 2)
+            id = _new_lie(world, dice, liar)
+            world.strike(self.name, f"{world.banks[liar].name} tells two decisions of {world.transcript.label(id)}")
+            prepare = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
+            await hear(world, liar, victim, prepare)
+            decisions = dice.some([Decision.COMMIT, Decision.ABORT], 2)
+            answers = [await _tell(world, liar, victim, prepare.header, decision) for decision in decisions]
+            if None not in answers:
+                await _expect_evidence(world, victim, liar, id, "two decisions of one payment")
+            await _tell(world, liar, victim, prepare.header, Decision.ABORT)
+
+
+def _new_lie(world: "World", dice: SeededDice, liar: Ispb) -> EndToEndId:
+    tail = f"Lie{dice.bits(32) % 10**8:08d}"
+    id = make_end_to_end_id(liar, world.banks[liar].clock.now(), tail)
+    world.lies.add(id)
+    world.liars.add(liar)
+    return id
+
+
+def _prepare(
+    world: "World", dice: SeededDice, id: EndToEndId, liar: Ispb, victim: Ispb, amount: int
+) -> Prepare:
+    """The liar's customer pays the victim's."""
+    customer = dice.pick(world.founded.customers)
+    accounts = world.founded.accounts
+    transfer = Transfer(source=accounts[liar, customer], target=accounts[victim, customer], amount=amount)
+    part = Part(index=0, transfer=transfer, salt=f"{dice.bits(128):032x}")
+    return Prepare(
+        header=Header(
+            id=id,
+            deadline=Instant(world.banks[liar].clock.now() + world.roster.deadline_ms),
+            participants=tuple(sorted((liar, victim))),
+            witnesses=(liar,),
+            roster_version=world.roster.version,
+            leaves=(leaf(part),),
+        ),
+        parts=(part,),
+        payer=customer,
+        permissions=(),
+        description=None,
+        reference=None,
+        time_left_ms=world.roster.deadline_ms,
+    )
+
+
+async def _tell(
+    world: "World", liar: Ispb, victim: Ispb, header: Header, decision: Decision
+) -> Answer | None:
+    lie = Tell(id=header.id, digest=digest(header), decision=decision, refusal=None, header=header)
+    return await hear(world, liar, victim, lie)
+
+
+async def _expect_evidence(world: "World", victim: Ispb, liar: Ispb, id: EndToEndId, what: str) -> None:
+    rows = world.banks[victim].disk.connection.execute(
+        "SELECT 1 FROM violations WHERE payment = ? AND peer = ?", (id, liar)
+    ).fetchall()
+    if not rows:
+        name = world.banks[victim].name
+        world.fail("evidence", f"{name} was told {what} ({world.transcript.label(id)}), and wrote nothing down")
+
+
+async def hear(world: "World", sender: Ispb, receiver: Ispb, question: Question) -> Answer | None:
+    """Says it with the sender's own key, and gives the answer; None if there was none in time."""
+    answer = say(world, sender, receiver, question, world.banks[sender].key)
+    try:
+        async with asyncio.timeout(5):
+            response = await answer
+    except (Lost, TimeoutError):
+        return None
+    from ciranda.wire.messages import decode_answers
+
+    return decode_answers(response.body).answers[0] if response.status == 200 else None
+
+
+def say(
+    world: "World", sender: Ispb, receiver: Ispb, question: Question, key: Ed25519PrivateKey
+) -> "asyncio.Future[Any]":
+    body = encode_batch(sender, receiver, 0, 0, [encode_question(question)])
+    return send(world, sender, receiver, key, body)
+
+
+def send(
+    world: "World", sender: Ispb, receiver: Ispb, key: Ed25519PrivateKey, body: bytes
+) -> "asyncio.Future[Any]":
+    """No honest process sends this, and nobody need wait for the answer."""
+    roster: Roster = world.roster
+    headers = Seal(sender, key, replace(roster)).sign_request(
+        receiver, body, world.banks[sender].clock.now() // 1000
+    )
+    answer = world.network.send(sender, receiver, headers, body, None)
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer

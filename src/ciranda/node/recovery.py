@@ -96,11 +96,15 @@ class Recovery:
                 record
                 for record in records
                 if returned & {*record.untold, *others(record, self._bank.ispb)}
-                and (record.state.decided or _is_late(record, now))
+                and (record.state.decided or self._is_late(record, now))
             )
             if len(records) < AT_ONCE:
                 return
             after = records[-1].id
+
+    def _is_late(self, record: Record, now: int) -> bool:
+        """By this bank's own clock alone: others' may be wrong."""
+        return now > record.created_at + self._bank.roster.deadline_ms + GRACE_MS
 
     async def _take(self, records: Iterable[Record]) -> None:
         """Claims the payments for this worker for a while, and then does for each what can be done now."""
@@ -173,7 +177,3 @@ class Recovery:
                 return
             if isinstance(answer, Violated):
                 log.warning("peer_reports_violation", peer=bank, payment=record.id, reason=answer.reason)
-
-
-def _is_late(record: Record, now: int) -> bool:
-    return record.header is None or now > record.header.deadline + GRACE_MS

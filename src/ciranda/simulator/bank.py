@@ -28,6 +28,7 @@ EPOCH_MS = 1_893_456_000_000
 
 GREET_S = 0.5
 START_AGAIN_S = 1.0
+_OPERATOR = "the operator is not simulated"
 
 Note = Callable[[str, str], None]
 
@@ -169,7 +170,7 @@ class SimulatedBank:
                 self.clock,
                 dice,
                 put_back,
-                operator_token="operator",
+                operator_token=_OPERATOR,
                 sealing_key=bytes(32),
             )
             await house.peers.start()
@@ -243,9 +244,7 @@ class SimulatedBank:
             raise result
         return result
 
-    def _until_death(
-        self, worker: Worker, work: Any, answered: Callable[[Any], None], if_dead: Any
-    ) -> None:
+    def _until_death(self, worker: Worker, work: Any, answered: Callable[[Any], None], if_dead: Any) -> None:
         """Has the worker do it; `answered` hears the result, outside, or `if_dead`."""
         process = worker.process
 

@@ -13,6 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stdnum.br import cpf
 
+from ciranda.agreement.message import Answer, Question
 from ciranda.engine.customer import Customer
 from ciranda.engine.reply import Denied
 from ciranda.identity import VAULT, Address, Document, Ispb
@@ -27,7 +28,6 @@ from ciranda.simulator.dice import SeededDice
 from ciranda.simulator.disk import Disk
 from ciranda.simulator.loop import Process, VirtualLoop
 from ciranda.simulator.network import Network, url_of
-from ciranda.agreement.message import Answer, Question
 from ciranda.storage import migrate
 
 NAMES = ("ipe", "jatoba", "sumauma", "buriti", "cedro", "angico", "aroeira")
@@ -96,9 +96,7 @@ def found(count: int) -> Founded:
     disks = {
         bank: Disk(slot, blank_image(), SeededDice(0, f"disk {bank}")) for slot, bank in enumerate(banks)
     }
-    founded = Founded(
-        banks=banks, customers=people, images={}, accounts={}, mandates={}, small_mandates={}
-    )
+    founded = Founded(banks=banks, customers=people, images={}, accounts={}, mandates={}, small_mandates={})
 
     async def establish() -> None:
         for bank in banks:

@@ -6,6 +6,7 @@ are kept until it goes on, as after SIGSTOP.
 """
 
 import asyncio
+import inspect
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
@@ -44,6 +45,11 @@ class Process:
         if self.alive:
             self.alive = False
             self._held.clear()
+            for task in self._tasks:
+                work = task.get_coro()
+                if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                    # It has not begun, so to close it runs nothing; Python would warn that it was forgotten.
+                    work.close()
             for callback in self.on_death:
                 callback()
 
@@ -57,7 +63,9 @@ class Process:
         for handle, context, callback, arguments in held:
             self._loop.call_soon(_unless_cancelled, handle, callback, arguments, context=context)
 
-    def hold(self, handle: asyncio.Handle, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    def hold(
+        self, handle: asyncio.Handle, callback: Callable[..., object], arguments: tuple[Any, ...]
+    ) -> None:
         self._held.append((handle, copy_context(), callback, arguments))
 
     def keep(self, task: asyncio.Task[Any]) -> None:
@@ -110,8 +118,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process = context.get(PROCESS)
         if process is None:
             return super().call_soon(callback, *arguments, context=context)
-        handle = super().call_soon(_turn, context=context)
-        handle._args = (process, handle, callback, arguments)  # type: ignore[attr-defined]
+        handle = super().call_soon(_never, context=context)
+        handle._callback = _turn  # type: ignore[attr-defined]
+        handle._args = (process, handle, callback, arguments)
         return handle
 
     def call_at(  # type: ignore[override]
@@ -121,8 +130,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         process = context.get(PROCESS)
         if process is None:
             return super().call_at(when, callback, *arguments, context=context)
-        handle = super().call_at(when, _turn, context=context)
-        handle._args = (process, handle, callback, arguments)  # type: ignore[attr-defined]
+        handle = super().call_at(when, _never, context=context)
+        handle._callback = _turn  # type: ignore[attr-defined]
+        handle._args = (process, handle, callback, arguments)
         return handle
 
     def run_in_executor(  # type: ignore[override]
@@ -134,6 +144,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if context["message"].startswith("Exception in callback"):
             self.mishaps.append(f"{context['message']}: {context.get('exception')!r}")
+
+
+def _never() -> None:
+    """Stands where `_turn` will, which needs its own handle."""
 
 
 def _turn(

@@ -7,12 +7,12 @@ they know. In the end nothing may be in doubt, and everything must add up.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
 
-from ciranda.agreement.message import Answer, Busy, Question, Violated
+from ciranda.agreement.message import Answer, Busy, Question
 from ciranda.engine.record import Record
 from ciranda.identity import EndToEndId, Ispb
 from ciranda.simulator.bank import SimulatedBank
@@ -81,8 +81,8 @@ class World:
             )
         self.clients = Clients(self.banks, self.dice("clients"), self._told, self.note)
         self.checkers = [kind(self) for kind in CHECKERS]
-        for bank in self.banks.values():
-            bank.disk.on_commit = self._commits_of(bank)
+        for simulated in self.banks.values():
+            simulated.disk.on_commit = self._commits_of(simulated)
         self.note(
             "world",
             f"seed {seed}, {count} banks, {self.witnesses} witnesses, a deadline of {deadline_ms} ms",
@@ -159,14 +159,17 @@ class World:
 
     def run(self) -> None:
         """To the end, or to the first failure."""
-        structlog.configure(processors=[self._hear_log], wrapper_class=structlog.make_filtering_bound_logger(30))
+        structlog.configure(
+            processors=[self._hear_log], wrapper_class=structlog.make_filtering_bound_logger(30)
+        )
         self.loop.create_task(self._go())
         try:
             self.loop.run_forever()
         finally:
             for bank in self.banks.values():
                 for worker in bank.workers:
-                    worker.process.alive = False
+                    worker.process.on_death.clear()
+                    worker.process.die()
             self.loop.close()
         if self.failure is None and self.loop.mishaps:
             self.failure = Failure("no mistakes", self.loop.mishaps[0])
@@ -175,7 +178,7 @@ class World:
         try:
             await self._storm()
             await self._calm()
-        except Exception as error:  # noqa: BLE001  (a mistake of the simulator's own must not pass for a success)
+        except Exception as error:
             self.fail("simulator", repr(error))
             raise
         finally:
@@ -262,7 +265,7 @@ class World:
         while not holds() and self.loop.time() < end:
             await asyncio.sleep(_LOOK_S)
 
-    def _hear_log(self, _logger: object, level: str, event: dict[str, Any]) -> str:
+    def _hear_log(self, _logger: object, level: str, event: MutableMapping[str, Any]) -> str:
         """What the banks' own programs log goes into the transcript; their errors are mistakes of ours."""
         said = " ".join(f"{name}={value}" for name, value in event.items() if name != "exc_info")
         self.note("log", said)
@@ -282,11 +285,3 @@ def _draw(dice: SeededDice, shares: list[float]) -> int:
         if left <= 0:
             return place
     return len(shares) - 1
-
-
-def violated(answer: Answer) -> bool:
-    return isinstance(answer, Violated)
-
-
-Ordering = Coroutine[Any, Any, None]
-Work = Awaitable[Any]

@@ -3,7 +3,6 @@ commit is never proposed in a later round unless somebody had accepted it."""
 
 from typing import TYPE_CHECKING
 
-
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Ask, Decision, Prepare, Propose, Question
 from ciranda.identity import EndToEndId, Ispb, coordinator_of
@@ -49,7 +48,9 @@ class Ballots(Checker):
             self._wrong(payment, "has another bank's ballot in round 0")
         first = self._decision.setdefault((payment, ballot), question.decision)
         if first is not question.decision:
-            self._wrong(payment, f"is proposed to be {first.value} and {question.decision.value} under {ballot}")
+            self._wrong(
+                payment, f"is proposed to be {first.value} and {question.decision.value} under {ballot}"
+            )
         if ballot.round > 0 and question.decision is Decision.COMMIT and not self._accepted(question):
             self._wrong(payment, "is proposed to commit by a recovery, and no witness had accepted that")
 

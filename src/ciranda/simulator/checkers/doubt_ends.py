@@ -29,4 +29,6 @@ class DoubtEnds(Checker):
                 sources = {clause.transfer.source[:8] for clause in record.clauses}
                 if bank in sources:
                     label = self.world.transcript.label(record.id)
-                    self.broken(f"{label} holds money of {self.world.banks[bank].name}'s customers for a bank that is gone")
+                    self.broken(
+                        f"{label} holds money of {self.world.banks[bank].name}'s customers for a bank that is gone"
+                    )

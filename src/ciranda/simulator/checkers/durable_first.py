@@ -31,7 +31,8 @@ class DurableFirst(Checker):
             case Accepted():
                 record = self.world.record(sender, answer.id)
                 fine = record is not None and (
-                    record.state.decided or (record.accepted is not None and record.accepted[0] >= answer.ballot)
+                    record.state.decided
+                    or (record.accepted is not None and record.accepted[0] >= answer.ballot)
                 )
             case _:
                 return

@@ -1,11 +1,16 @@
 """I3: whoever proposes, tells or is told commit, every participant has promised its part, durably."""
 
+from typing import TYPE_CHECKING
+
 from ciranda.agreement.header import Header
-from ciranda.agreement.message import Decision, Propose, Question, Tell
+from ciranda.agreement.message import Answer, Decision, Propose, Question, Tell, Vote
 from ciranda.agreement.participant import State
-from ciranda.identity import Ispb
+from ciranda.identity import EndToEndId, Ispb, coordinator_of
 from ciranda.simulator.checkers.checker import Checker
 from ciranda.simulator.clients import Outcome, Told
+
+if TYPE_CHECKING:
+    from ciranda.simulator.world import World
 
 _PROMISED = (State.PREPARED, State.COMMITTED)
 
@@ -13,9 +18,29 @@ _PROMISED = (State.PREPARED, State.COMMITTED)
 class EveryYes(Checker):
     name = "every yes"
 
+    def __init__(self, world: "World") -> None:
+        super().__init__(world)
+        self._yes: set[tuple[Ispb, EndToEndId]] = set()
+
+    def on_answered(self, sender: Ispb, receiver: Ispb, question: Question, answer: Answer) -> None:
+        if isinstance(answer, Vote) and answer.refusal is None:
+            self._yes.add((sender, answer.id))
+
     def on_asked(self, process: str, sender: Ispb, receiver: Ispb, question: Question) -> None:
-        if isinstance(question, Propose | Tell) and question.decision is Decision.COMMIT:
+        if isinstance(question, Tell) and question.decision is Decision.COMMIT:
             self._check(question.header)
+        if isinstance(question, Propose) and question.decision is Decision.COMMIT:
+            # It may be in vain: a recovery may have had it aborted meanwhile. But all must have said yes.
+            payment = question.header.id
+            missing = [
+                bank
+                for bank in question.header.participants
+                if bank != coordinator_of(payment) and (bank, payment) not in self._yes
+            ]
+            if missing:
+                names = ", ".join(self.world.banks[bank].name for bank in missing)
+                label = self.world.transcript.label(payment)
+                self.broken(f"{label} is proposed to commit, and never promised by {names}")
 
     def on_told(self, told: Told) -> None:
         if told.outcome is Outcome.SETTLED and told.payment is not None:

@@ -14,7 +14,9 @@ class NoViolations(Checker):
         if isinstance(answer, Violated) and self._payment(question) not in self.world.lies:
             banks = self.world.banks
             words = self.world.transcript.question(question)
-            self.broken(f"{banks[sender].name} calls {words!r} of {banks[receiver].name} a violation: {answer.reason}")
+            self.broken(
+                f"{banks[sender].name} calls {words!r} of {banks[receiver].name} a violation: {answer.reason}"
+            )
 
     def at_end(self) -> None:
         for bank in self.world.banks.values():
@@ -22,7 +24,9 @@ class NoViolations(Checker):
             for peer, payment, reason in rows:
                 if payment not in self.world.lies:
                     label = self.world.transcript.label(payment)
-                    self.broken(f"{bank.name} has written down that {peer} broke the rules of {label}: {reason}")
+                    self.broken(
+                        f"{bank.name} has written down that {peer} broke the rules of {label}: {reason}"
+                    )
 
     @staticmethod
     def _payment(question: Question) -> str | None:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-
 from ciranda.identity import EndToEndId
 from ciranda.simulator.checkers.checker import Checker
 from ciranda.simulator.clients import Outcome, Told
@@ -37,4 +36,6 @@ class OneEffect(Checker):
                 if record.reference is not None and record.coordinated_by(bank):
                     first = made.setdefault(record.reference, record.id)
                     if first != record.id:
-                        self.broken(f"order-{record.reference} has made two payments, {first} and {record.id}")
+                        self.broken(
+                            f"order-{record.reference} has made two payments, {first} and {record.id}"
+                        )

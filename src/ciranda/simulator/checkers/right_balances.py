@@ -38,7 +38,8 @@ class RightBalances(Checker):
             if balance != BALANCE + moved[address]:
                 self.broken(f"{address} has {balance}, and should have {BALANCE + moved[address]}")
             entries = connection.execute(
-                "SELECT coalesce(sum(amount), 0), count(*), max(number) FROM entries WHERE account = ?", (address,)
+                "SELECT coalesce(sum(amount), 0), count(*), max(number) FROM entries WHERE account = ?",
+                (address,),
             ).fetchone()
             if entries[0] != balance or entries[1] != entries[2]:
                 self.broken(f"the entries of {address} sum to {entries[0]}, and its balance is {balance}")
@@ -65,6 +66,8 @@ class RightBalances(Checker):
             id = id_of(token, secret_of(bank_id))
             assert id is not None, "it is the bank's own"
             connection = self.world.banks[bank_id].disk.connection
-            counted, total = connection.execute("SELECT used, total FROM mandates WHERE id = ?", (id,)).fetchone()
+            counted, total = connection.execute(
+                "SELECT used, total FROM mandates WHERE id = ?", (id,)
+            ).fetchone()
             if counted != used[id] + held[id] or counted > total:
                 self.broken(f"a mandate counts {counted} of {total}, and {used[id]} was taken under it")

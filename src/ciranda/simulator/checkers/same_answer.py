@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Accepted, Answer, Decided, Outbid, Promised, Question, Vote
 from ciranda.identity import EndToEndId, Ispb
@@ -24,6 +23,9 @@ class SameAnswer(Checker):
         match answer:
             case Vote():
                 vote = "yes" if answer.refusal is None else f"no, {answer.refusal.code.value}"
+                if vote != "yes" and self._votes.get((sender, answer.id)) == "yes":
+                    # Aborted meanwhile, as the others have decided.
+                    del self._votes[sender, answer.id]
                 self._same(self._votes, sender, answer.id, vote)
             case Decided():
                 self._same(self._decided, sender, answer.id, answer.decision.value)

@@ -33,7 +33,8 @@ class LongAbsence(Fault, frozen=True, kw_only=True, tag="long_absence"):
 
     at_s: Span = (1.0, 10.0)
     away_s: Span = (5.0, 12.0)
-    days: Span = (0.5, 12.0)
+    days: Span = (0.5, 6.0)
+    """Less than idempotency keys are kept."""
 
     async def rage(self, world: "World", dice: SeededDice) -> None:
         await asyncio.sleep(dice.within(self.at_s))

@@ -5,21 +5,21 @@ and written down as a violation, and every honest bank's own book stays whole. W
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ciranda.agreement.header import Header, Part, digest, leaf
-from ciranda.agreement.message import Answer, Decision, Prepare, Question, Tell
+from ciranda.agreement.message import Answer, Busy, Decision, Prepare, Question, Tell
 from ciranda.identity import EndToEndId, Ispb, make_end_to_end_id
 from ciranda.instant import Instant
 from ciranda.payment import Transfer
-from ciranda.peers.transport import Lost
+from ciranda.peers.transport import Lost, Response
 from ciranda.roster import Roster
 from ciranda.simulator.dice import SeededDice, Span
 from ciranda.simulator.faults.fault import Fault
-from ciranda.wire.messages import encode_batch, encode_question
+from ciranda.wire.messages import decode_answers, encode_batch, encode_question
 from ciranda.wire.signature import Seal
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Forgery(Fault, frozen=True, kw_only=True, tag="forgery"):
             if not rows:
                 continue
             record = world.record(receiver.ispb, dice.pick(rows)[0])
-            assert record is not None and record.header is not None and record.digest is not None
+            assert record is not None, "it was there just now"
+            assert record.header is not None, "what is prepared has a header"
+            assert record.digest is not None, "and its digest"
             sender = dice.pick([bank for bank in world.founded.banks if bank != receiver.ispb])
             lie = Tell(
                 id=record.id,
@@ -103,7 +105,9 @@ class TwoDecisions(Fault, frozen=True, kw_only=True, tag="two_decisions"):
             await asyncio.sleep(dice.within(self.every_s))
             liar, victim = dice.some(world.founded.banks, 2)
             id = _new_lie(world, dice, liar)
-            world.strike(self.name, f"{world.banks[liar].name} tells two decisions of {world.transcript.label(id)}")
+            world.strike(
+                self.name, f"{world.banks[liar].name} tells two decisions of {world.transcript.label(id)}"
+            )
             prepare = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
             await hear(world, liar, victim, prepare)
             decisions = dice.some([Decision.COMMIT, Decision.ABORT], 2)
@@ -155,37 +159,41 @@ async def _tell(
 
 
 async def _expect_evidence(world: "World", victim: Ispb, liar: Ispb, id: EndToEndId, what: str) -> None:
-    rows = world.banks[victim].disk.connection.execute(
-        "SELECT 1 FROM violations WHERE payment = ? AND peer = ?", (id, liar)
-    ).fetchall()
+    rows = (
+        world.banks[victim]
+        .disk.connection.execute("SELECT 1 FROM violations WHERE payment = ? AND peer = ?", (id, liar))
+        .fetchall()
+    )
     if not rows:
         name = world.banks[victim].name
-        world.fail("evidence", f"{name} was told {what} ({world.transcript.label(id)}), and wrote nothing down")
+        world.fail(
+            "evidence", f"{name} was told {what} ({world.transcript.label(id)}), and wrote nothing down"
+        )
 
 
 async def hear(world: "World", sender: Ispb, receiver: Ispb, question: Question) -> Answer | None:
-    """Says it with the sender's own key, and gives the answer; None if there was none in time."""
-    answer = say(world, sender, receiver, question, world.banks[sender].key)
+    """Says it with the sender's own key, and gives the answer; None if there was none in time, or only that it is busy."""
     try:
         async with asyncio.timeout(5):
-            response = await answer
+            response = await say(world, sender, receiver, question, world.banks[sender].key)
     except (Lost, TimeoutError):
         return None
-    from ciranda.wire.messages import decode_answers
-
-    return decode_answers(response.body).answers[0] if response.status == 200 else None
+    if response.status != 200:
+        return None
+    (answer,) = decode_answers(response.body).answers
+    return None if isinstance(answer, Busy) else answer
 
 
 def say(
     world: "World", sender: Ispb, receiver: Ispb, question: Question, key: Ed25519PrivateKey
-) -> "asyncio.Future[Any]":
+) -> "asyncio.Future[Response]":
     body = encode_batch(sender, receiver, 0, 0, [encode_question(question)])
     return send(world, sender, receiver, key, body)
 
 
 def send(
     world: "World", sender: Ispb, receiver: Ispb, key: Ed25519PrivateKey, body: bytes
-) -> "asyncio.Future[Any]":
+) -> "asyncio.Future[Response]":
     """No honest process sends this, and nobody need wait for the answer."""
     roster: Roster = world.roster
     headers = Seal(sender, key, replace(roster)).sign_request(

@@ -41,7 +41,10 @@ class _Cutting(Fault, frozen=True, kw_only=True):
             if self.both_ways:
                 pairs |= {(b, a) for a, b in pairs}
             sides = " and ".join(", ".join(world.banks[bank].name for bank in side) for side in (here, there))
-            world.strike(self.name, f"no way {'between' if self.both_ways else 'from the first to the second of'} {sides}")
+            world.strike(
+                self.name,
+                f"no way {'between' if self.both_ways else 'from the first to the second of'} {sides}",
+            )
             cut = Cut(pairs)
             world.network.weather.append(cut)
             try:

@@ -21,6 +21,10 @@ from ciranda.refusal import Refusal
 GRACE_MS = 2_000
 """How long past its deadline a payment is left to its coordinator (PROTOCOL section 6)."""
 
+POSTPONED_MAX_MS = 20_000
+"""For how long recovery ever postpones a payment. What is due later than any honest row can be was written by a clock
+that has been put back since."""
+
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
     """A client's order to this bank. What stays inside the bank is booked at once; the rest is prepared."""

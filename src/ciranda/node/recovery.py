@@ -12,7 +12,7 @@ import structlog
 
 from ciranda.agreement.message import Ask, Decided, Decision, Violated
 from ciranda.engine.bank import Bank
-from ciranda.engine.input import GRACE_MS, Decide, Learn, Postpone
+from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Decide, Learn, Postpone
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Known
 from ciranda.engine.settling import others
@@ -29,7 +29,7 @@ AT_ONCE = 500
 ASK_TIMEOUT_MS = 3_000
 FIRST_WAIT_MS = 500
 LONGEST_WAIT_MS = 10_000
-ALONE_WAIT_MS = 30_000
+ALONE_WAIT_MS = POSTPONED_MAX_MS - ASK_TIMEOUT_MS
 ROUND_S = (0.3, 0.7)
 
 

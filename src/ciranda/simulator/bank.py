@@ -198,7 +198,7 @@ class SimulatedBank:
         if not listening:
             return False
         worker = self._dice.pick(listening)
-        self._until_death(worker, self._listen(worker, parcel), answered, None)
+        self._until_death(worker, lambda: self._listen(worker, parcel), answered, None)
         return True
 
     async def _listen(self, worker: Worker, parcel: Parcel) -> Response:
@@ -237,7 +237,7 @@ class SimulatedBank:
             if not answer.done():
                 answer.set_result(result)
 
-        self._until_death(worker, serve(), answered, Away())
+        self._until_death(worker, serve, answered, Away())
         async with asyncio.timeout(timeout_s):
             result = await answer
         if isinstance(result, Exception):
@@ -252,7 +252,7 @@ class SimulatedBank:
             self._loop.call_soon(answered, if_dead, context=OUTSIDE)
 
         async def run() -> None:
-            result = await work
+            result = await work()
             process.on_death.remove(died)
             self._loop.call_soon(answered, result, context=OUTSIDE)
 

@@ -36,6 +36,8 @@ class Disk:
         if image is not None:
             self.connection.deserialize(image)
         self.connection.execute("PRAGMA foreign_keys=ON")
+        self.books = self.connection
+        """What the bank has durably written, as checkers read it: also while another disk stands in its place."""
         self.dice = dice
         self.full = False
         self.commits_failing = 0.0
@@ -51,10 +53,15 @@ class Disk:
     def image(self) -> bytes:
         return self.connection.serialize()
 
-    def put_back(self, image: bytes | None) -> None:
-        """Another, older disk in its place; None: an empty one is to be set up by `image_of_nothing`."""
-        assert not self.connection.in_transaction, "nobody works on it meanwhile"
-        self.connection.deserialize(image or b"")
+    def put_back(self, image: bytes) -> None:
+        """An older disk stands in its place, until `put_right`."""
+        self.books = sqlite3.connect(":memory:")
+        self.books.deserialize(self.connection.serialize())
+        self.connection.deserialize(image)
+
+    def put_right(self) -> None:
+        self.connection.deserialize(self.books.serialize())
+        self.books = self.connection
 
     def writer(self) -> sqlite3.Connection:
         """The connection of a process that writes."""

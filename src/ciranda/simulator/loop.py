@@ -114,7 +114,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *arguments: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        context = context or copy_context()
+        context = copy_context() if context is None else context
         process = context.get(PROCESS)
         if process is None:
             return super().call_soon(callback, *arguments, context=context)
@@ -126,7 +126,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *arguments: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        context = context or copy_context()
+        context = copy_context() if context is None else context
         process = context.get(PROCESS)
         if process is None:
             return super().call_at(when, callback, *arguments, context=context)
@@ -172,7 +172,7 @@ def _make_task(
     loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None, **more: Any
 ) -> "asyncio.Task[Any]":
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context, **more)
-    process = (context or copy_context()).get(PROCESS)
+    process = (copy_context() if context is None else context).get(PROCESS)
     if process is not None:
         process.keep(task)
     return task

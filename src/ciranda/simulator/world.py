@@ -27,7 +27,7 @@ from ciranda.simulator.scenario import Scenario
 from ciranda.simulator.transcript import Transcript
 from ciranda.storage.rows import RECORDS
 
-CALM_S = 120.0
+CALM_S = 45.0
 """Virtual seconds within which all doubt must end once the faults have stopped."""
 _LOOK_S = 0.5
 
@@ -114,13 +114,13 @@ class World:
 
     def record(self, bank: Ispb, payment: EndToEndId) -> Record | None:
         """What stands on the bank's disk."""
-        connection = self.banks[bank].disk.connection
-        row = connection.execute("SELECT * FROM payments WHERE id = ?", (payment,)).fetchone()
+        books = self.banks[bank].disk.books
+        row = books.execute("SELECT * FROM payments WHERE id = ?", (payment,)).fetchone()
         return None if row is None else RECORDS.from_row(row)
 
     def records(self, bank: Ispb) -> list[Record]:
-        connection = self.banks[bank].disk.connection
-        return [RECORDS.from_row(row) for row in connection.execute("SELECT * FROM payments ORDER BY id")]
+        books = self.banks[bank].disk.books
+        return [RECORDS.from_row(row) for row in books.execute("SELECT * FROM payments ORDER BY id")]
 
     # The network's Watcher.
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
-from ciranda.engine.input import Input
+from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Input
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Record
@@ -47,8 +47,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
 SESSIONS_REMEMBERED = 50_000
-HORIZON_MS = 60_000
-"""Beyond a deadline, no payment is ever left alone for longer than this."""
 
 T = TypeVar("T")
 
@@ -240,7 +238,7 @@ class SqlStore:
         return await self._look(lambda connection: look.unfinished(connection, limit, after))
 
     async def due(self, now: Instant, limit: int) -> list[Record]:
-        horizon = later(now, self._bank.roster.deadline_ms + HORIZON_MS)
+        horizon = later(now, self._bank.roster.deadline_ms + GRACE_MS + POSTPONED_MAX_MS)
         return await self._look(lambda connection: look.due(connection, now, horizon, limit))
 
     async def mandates_of(self, giver: Document) -> list[Mandate]:

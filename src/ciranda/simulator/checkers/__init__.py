@@ -5,6 +5,7 @@ from ciranda.simulator.checkers.checker import Checker
 from ciranda.simulator.checkers.doubt_ends import DoubtEnds
 from ciranda.simulator.checkers.durable_first import DurableFirst
 from ciranda.simulator.checkers.every_yes import EveryYes
+from ciranda.simulator.checkers.majority import Majority
 from ciranda.simulator.checkers.no_violations import NoViolations
 from ciranda.simulator.checkers.one_decision import OneDecision
 from ciranda.simulator.checkers.one_effect import OneEffect
@@ -20,6 +21,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     SameAnswer,
     PromisesRise,
     OneDecision,
+    Majority,
     EveryYes,
     NoViolations,
     WholeBooks,

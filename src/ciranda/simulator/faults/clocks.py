@@ -22,14 +22,16 @@ class ClockSkew(Fault, frozen=True, kw_only=True, tag="clock_skew"):
 
 class ClockJump(Fault, frozen=True, kw_only=True, tag="clock_jump"):
     every_s: Span = (2.0, 8.0)
-    seconds: Span = (-3_600.0, 3_600.0)
+    seconds: Span = (1.0, 3_600.0)
+    """By how much, either way; small jumps are as likely as large ones."""
     lasts_s: Span = (0.5, 10.0)
 
     async def rage(self, world: "World", dice: SeededDice) -> None:
         while True:
             await asyncio.sleep(dice.within(self.every_s))
             bank = dice.pick(list(world.banks.values()))
-            jump = dice.within(self.seconds)
+            least, most = self.seconds
+            jump = least * (most / least) ** dice.between(0, 1) * dice.pick((-1, 1))
             world.strike(self.name, f"{bank.name}'s clock jumps by {jump:.1f} s")
             bank.clock.wrong_by_ms += int(jump * 1000)
             await asyncio.sleep(dice.within(self.lasts_s))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ciranda.simulator.bank import SimulatedBank
     from ciranda.simulator.world import World
 
-_NOTICES_S = 40.0
 _EMPTY = 0.3
 
 
@@ -36,7 +35,6 @@ class PutBack(Fault, frozen=True, kw_only=True, tag="put_back"):
         world.strike(self.name, f"{bank.name} stops, and its database is put back")
         bank.locked = True
         bank.crash("stopped by its operator")
-        right = bank.disk.image()
         bank.disk.put_back(blank_image() if dice.chance(_EMPTY) else backup)
         bank.suspect, bank.locked = True, False
         bank.start()
@@ -45,7 +43,7 @@ class PutBack(Fault, frozen=True, kw_only=True, tag="put_back"):
         finally:
             bank.locked = True
             bank.crash("the operator finds the right database")
-            bank.disk.put_back(right)
+            bank.disk.put_right()
             bank.suspect, bank.locked = False, False
         bank.start()
 

@@ -1,0 +1,358 @@
+"""The careless forms that the simulator must see: those that are known to break such a protocol, and more."""
+
+from tests.simulator.planting import Change, Planted
+
+FAULTS = (
+    # What breaks the agreement.
+    Planted(
+        name="4.3: accepting does not raise the promise",
+        changes=(
+            Change(
+                "agreement.witness:proposed",
+                "promised=ballot, accepted=(ballot, decision)",
+                "accepted=(ballot, decision)",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="5.3: abort is decided after commit was proposed in round 0",
+        changes=(
+            Change(
+                "node.coordinator:Coordinator._attempt",
+                "decided = await self._register.propose(record, ballot, attempt.decision)",
+                "decided = await self._register.propose(record, ballot, attempt.decision)\n"
+                "        if not decided.state.decided:\n"
+                "            decided = await self._decide(record, Decision.ABORT, None)",
+            ),
+        ),
+        within=60,
+    ),
+    Planted(
+        name="4.1: a restarted bank, or another worker, uses round 0",
+        changes=(
+            Change("agreement.ballot:outranking", "Ballot(1 if seen is None", "Ballot(0 if seen is None"),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="4.1: two attempts share a later ballot",
+        changes=(
+            Change(
+                "agreement.ballot:outranking",
+                "Ballot(1 if seen is None else seen.round + 1, bank, nonce)",
+                "Ballot(1 if seen is None else seen.round + (seen.bank != bank), bank, 0)",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="4.6: a witness forgets its row when it is restarted",
+        changes=(
+            Change(
+                "storage.store:SqlStore.open",
+                "await self._write(self._prepare_own_accounts)",
+                "await self._write(self._prepare_own_accounts)\n"
+                "    self._database._connection.execute('UPDATE payments SET promised = NULL, accepted = NULL')",
+            ),
+        ),
+        within=20,
+        scenario="duels",
+    ),
+    Planted(
+        name="2.2: what was accepted under one ballot is counted for another",
+        changes=(
+            Change(
+                "node.register:RegisterClient._propose_once",
+                "others = sum(_accepts(answer, ballot) for answer in answers)",
+                "known = self.__dict__.setdefault('known', {}).setdefault((record.id, decision), [])\n"
+                "    known += [answer for answer in answers if isinstance(answer, Accepted)]\n"
+                "    others = len(known)",
+            ),
+        ),
+        within=60,
+        scenario="duels",
+    ),
+    Planted(
+        name="5.5: a sole witness commits without reading the row",
+        changes=(
+            Change(
+                "engine.decide:_decided",
+                "if record.state.decided:",
+                "from ciranda.agreement.participant import State\n"
+                "    if isinstance(input, Decide):\n"
+                "        record = replace(record, state=State.PREPARED)\n"
+                "    if record.state.decided:",
+            ),
+        ),
+        within=40,
+    ),
+    Planted(
+        name="3.6: a bank that answered Decided(abort) forgets it",
+        changes=(
+            Change(
+                "engine.answering:_ask_sole_witness",
+                "return _say(_decided(record), writes)",
+                "return _say(_decided(record))",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="2.6: a bank that was put back to an old backup does not notice",
+        changes=(Change("node.heights:HeightKeeper.heard", "if ours > self._store.height()", "if False"),),
+        within=60,
+        scenario="put_back",
+    ),
+    Planted(
+        name="6.2: any accepted decision is taken, not that of the highest ballot",
+        changes=(
+            Change(
+                "node.register:RegisterClient.recover",
+                "accepted = max((one for one",
+                "accepted = min((one for one",
+            ),
+        ),
+        within=400,
+        scenario="duels",
+    ),
+    Planted(
+        name="5.3: commit without every yes",
+        changes=(Change("agreement.coordinator:Attempt.voted", "if not self._missing:", "if True:"),),
+        within=5,
+    ),
+    Planted(
+        name="6.2: a recovery commits without asking",
+        changes=(
+            Change(
+                "node.register:RegisterClient.recover",
+                "Decision.ABORT if accepted is None",
+                "Decision.COMMIT if accepted is None",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="4.4: half of the witnesses pass for a majority",
+        changes=(Change("agreement.witness:majority", "witnesses // 2 + 1", "max(1, witnesses // 2)"),),
+        within=40,
+    ),
+    Planted(
+        name="4.2: a lower ballot is promised too",
+        changes=(
+            Change(
+                "agreement.witness:asked",
+                "if register.promised is not None and ballot < register.promised:",
+                "if False:",
+            ),
+        ),
+        within=40,
+    ),
+    Planted(
+        name="4: the coordinator decides alone where there are three witnesses",
+        changes=(
+            Change("node.coordinator:Coordinator._attempt", "len(record.header.witnesses) > 1", "False"),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="6: a participant gives up by itself when nobody answers",
+        changes=(
+            Change(
+                "node.recovery:Recovery._find_decision",
+                "assert record.header is not None",
+                "if not record.coordinated_by(self._bank.ispb):\n"
+                "        await self._batches.owe(Learn(id=record.id, decision=Decision.ABORT, refusal=None))\n"
+                "        return\n"
+                "    assert record.header is not None",
+            ),
+        ),
+        within=20,
+    ),
+    # What is said before it is durable, or forgotten.
+    Planted(
+        name="2.3: a vote is given and not written down",
+        changes=(
+            Change(
+                "engine.answering:_prepare",
+                "return _say(Vote(id=header.id, refusal=None), writes)",
+                "return _say(Vote(id=header.id, refusal=None))",
+            ),
+        ),
+        within=5,
+    ),
+    Planted(
+        name="2.3: the answer leaves although the commit failed",
+        changes=(
+            Change(
+                "storage.sqlite:SqliteDatabase.transaction",
+                "raise Unavailable(str(error)) from error\n    except BaseException",
+                "return\n    except BaseException",
+            ),
+        ),
+        within=40,
+    ),
+    Planted(
+        name="5.9: idempotency keys are kept in memory only",
+        changes=(
+            Change(
+                "storage.store:SqlStore.open",
+                "await self._write(self._prepare_own_accounts)",
+                "await self._write(self._prepare_own_accounts)\n"
+                "    self._database._connection.execute('DELETE FROM keys')",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="5.9: a key that was used begins a second payment",
+        changes=(Change("engine.paying:begin", "if key is not None:", "if False:"),),
+        within=10,
+    ),
+    Planted(
+        name="3: an abort that overtook its Prepare is not remembered",
+        changes=(
+            Change(
+                "engine.answering:_told_first",
+                "Writes(records={told.id: told})",
+                "Writes()",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="5.6: the client is told before the decision is durable",
+        changes=(
+            Change(
+                "node.coordinator:Coordinator._attempt",
+                "attempt = await self._gather_votes(begin, record)",
+                "attempt = await self._gather_votes(begin, record)\n"
+                "    self._spawn(self._decide(record, attempt.decision, attempt.refusal))\n"
+                "    return replace(record, state=State.COMMITTED)",
+            ),
+        ),
+        within=10,
+    ),
+    Planted(
+        name="5.6: whoever was not told at once is never told",
+        changes=(
+            Change(
+                "engine.settling:settle",
+                "untold = others(record, view.bank.ispb) if record.coordinated_by(view.bank.ispb) else ()",
+                "untold: tuple[Ispb, ...] = ()",
+            ),
+            Change(
+                "node.recovery:Recovery._find_decision",
+                "elif ours:",
+                "elif True:\n        return\n    elif ours:",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="6: a row that nobody takes up again",
+        changes=(
+            Change(
+                "engine.answering:_prepare",
+                "due=None if refusal else later(now, prepare.time_left_ms + GRACE_MS)",
+                "due=None",
+            ),
+        ),
+        within=20,
+    ),
+    # What is done to the money.
+    Planted(
+        name="3: what was held is not released",
+        changes=(
+            Change(
+                "engine.settling:settle",
+                "book.release(booking)\n            writes = booked(book)",
+                "pass\n            writes = booked(book)",
+            ),
+        ),
+        within=10,
+    ),
+    Planted(
+        name="I1: a decision is applied twice",
+        changes=(
+            Change(
+                "engine.settling:settle",
+                "book.post(booking, record.id, now)",
+                "book.post(booking, record.id, now)\n                book.place(booking)\n"
+                "                book.post(booking, record.id, now)",
+            ),
+        ),
+        within=10,
+    ),
+    Planted(
+        name="I1: balances are read outside the transaction",
+        changes=(
+            Change(
+                "storage.batch:_read",
+                "link_rows = transaction.read",
+                "stale = bank.__class__.__dict__.get('stale')\n"
+                "    if stale is None:\n"
+                "        bank.__class__.stale = stale = {}\n"
+                "    before = stale.setdefault(bank.ispb, {})\n"
+                "    view.accounts, fresh = {**view.accounts, **{k: before[k] for k in view.accounts if k in before}}, "
+                "view.accounts\n"
+                "    before.update(fresh)\n"
+                "    link_rows = transaction.read",
+            ),
+        ),
+        within=10,
+    ),
+    Planted(
+        name="I1: an account may go under its floor",
+        changes=(Change("ledger.booking:Book.place", "if debtor.available < booking.amount:", "if False:"),),
+        within=10,
+    ),
+    Planted(
+        name="3: a Prepare that comes again is placed again",
+        changes=(
+            Change(
+                "engine.answering:_prepare",
+                "if record is not None and record.state is not State.UNKNOWN:",
+                "if record is not None and record.state is State.ABORTED:",
+            ),
+        ),
+        within=40,
+    ),
+    Planted(
+        name="3.4: what a mandate allows is not given back",
+        changes=(
+            Change(
+                "engine.settling:settle", "writes.mandates = count_mandates(view, record.clauses, -1)", "pass"
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="3.4: what a mandate allows is not counted",
+        changes=(
+            Change(
+                "engine.answering:_prepare", "writes.mandates = count_mandates(view, clauses, +1)", "pass"
+            ),
+        ),
+        within=10,
+    ),
+    # What strangers and liars may do.
+    Planted(
+        name="2.2: signatures are not checked",
+        changes=(
+            Change(
+                "wire.signature:Seal._verify",
+                "raise BadSignature(str(error)) from error",
+                "return {**{f'\"{name}\"': value for name, value in fields.items()}, **derived}",
+            ),
+        ),
+        within=20,
+        scenario="liars",
+    ),
+    Planted(
+        name="1.4: two payments under one id are not written down",
+        changes=(Change("engine.decide:_heard", "Writes(violations=[seen])", "Writes()"),),
+        within=20,
+        scenario="liars",
+    ),
+)

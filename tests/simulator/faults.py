@@ -27,6 +27,7 @@ FAULTS = (
             ),
         ),
         within=60,
+        scenario="duels",
     ),
     Planted(
         name="4.1: a restarted bank, or another worker, uses round 0",

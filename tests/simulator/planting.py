@@ -51,7 +51,7 @@ def _changed(change: Change) -> Iterator[None]:
     )
     names: dict[str, object] = {}
     text = source.replace(change.right, change.wrong)
-    exec(compile(text, module.__file__ or "", "exec"), module.__dict__, names)  # noqa: S102
+    exec(compile(text, module.__file__ or "", "exec"), module.__dict__, names)
     made = inspect.unwrap(names[function.__name__])  # type: ignore[arg-type]
     assert isinstance(made, FunctionType), "it stays a function"
     right = function.__code__

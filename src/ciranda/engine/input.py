@@ -21,7 +21,7 @@ from ciranda.refusal import Refusal
 GRACE_MS = 2_000
 """How long past its deadline a payment is left to its coordinator (PROTOCOL section 6)."""
 
-POSTPONED_MAX_MS = 20_000
+POSTPONED_MAX_MS = 15_000
 """For how long recovery ever postpones a payment. What is due later than any honest row can be was written by a clock
 that has been put back since."""
 

@@ -72,6 +72,8 @@ class Watcher(Protocol):
 
     def answered(self, sender: Ispb, receiver: Ispb, question: Question, answer: Answer) -> None: ...
 
+    def delivered(self, process: Process, answering: Ispb, question: Question, answer: Answer) -> None: ...
+
     def missed(self, sender: Ispb, receiver: Ispb, what: str) -> None: ...
 
 
@@ -119,14 +121,21 @@ class Network:
             self._later(fate.delay, lambda: _fail(parcel, "the connection was reset"))
             return
         if response.status == 200:
-            for question, answer in zip(parcel.questions, _answers(response.body), strict=False):
+            for question, answer in said(parcel, response):
                 self._watcher.answered(parcel.receiver, parcel.sender, question, answer)
         if fate.lost or fate.broken:
             self._watcher.missed(parcel.receiver, parcel.sender, "response")
         if fate.broken:
             self._later(fate.delay, lambda: _fail(parcel, "the connection broke"))
         elif not fate.lost:
-            self._later(fate.delay, lambda: _deliver(parcel, response))
+            self._later(fate.delay, lambda: self._deliver(parcel, response))
+
+    def _deliver(self, parcel: Parcel, response: Response) -> None:
+        if not parcel.answer.done():
+            if parcel.process is not None and response.status == 200:
+                for question, answer in said(parcel, response):
+                    self._watcher.delivered(parcel.process, parcel.receiver, question, answer)
+            parcel.answer.set_result(response)
 
     def _fate(self, sender: Ispb, receiver: Ispb, parcel: Parcel) -> Fate:
         fate = Fate(self._dice.within(_TRAVEL_S))
@@ -172,18 +181,15 @@ def _questions(body: bytes) -> tuple[Question, ...]:
         return ()
 
 
-def _answers(body: bytes) -> tuple[Answer, ...]:
+def said(parcel: Parcel, response: Response) -> list[tuple[Question, Answer]]:
+    """The parcel's questions with their answers."""
     try:
-        return decode_answers(body).answers
+        answers = decode_answers(response.body).answers
     except Malformed:
-        return ()
+        return []
+    return list(zip(parcel.questions, answers, strict=False))
 
 
 def _fail(parcel: Parcel, why: str) -> None:
     if not parcel.answer.done():
         parcel.answer.set_exception(Lost(why))
-
-
-def _deliver(parcel: Parcel, response: Response) -> None:
-    if not parcel.answer.done():
-        parcel.answer.set_result(response)

@@ -16,7 +16,7 @@ from ciranda.agreement.message import Answer, Busy, Question
 from ciranda.engine.record import Record
 from ciranda.identity import EndToEndId, Ispb
 from ciranda.simulator.bank import SimulatedBank
-from ciranda.simulator.checkers import CHECKERS
+from ciranda.simulator.checkers import CHECKERS, Checker
 from ciranda.simulator.clients import Clients, Told
 from ciranda.simulator.dice import SeededDice
 from ciranda.simulator.disk import Disk
@@ -80,9 +80,9 @@ class World:
                 self.note,
             )
         self.clients = Clients(self.banks, self.dice("clients"), self._told, self.note)
-        self.checkers = [kind(self) for kind in CHECKERS]
+        self.checkers: list[Checker] = [kind(self) for kind in CHECKERS]
         for simulated in self.banks.values():
-            simulated.disk.on_commit = self._commits_of(simulated)
+            simulated.disk.on_commit = self._on_commit(simulated)
         self.note(
             "world",
             f"seed {seed}, {count} banks, {self.witnesses} witnesses, a deadline of {deadline_ms} ms",
@@ -139,6 +139,10 @@ class World:
                 for checker in self.checkers:
                     checker.on_answered(sender, receiver, question, answer)
 
+    def delivered(self, process: Process, answering: Ispb, question: Question, answer: Answer) -> None:
+        for checker in self.checkers:
+            checker.on_delivered(process.name, answering, question, answer)
+
     def missed(self, sender: Ispb, receiver: Ispb, what: str) -> None:
         self.note(f"{self.banks[sender].name} > {self.banks[receiver].name}", f"a {what} is lost")
 
@@ -146,14 +150,17 @@ class World:
         for checker in self.checkers:
             checker.on_told(told)
 
-    def _commits_of(self, bank: SimulatedBank) -> Callable[[], None]:
-        checkers = [checker for checker in self.checkers if checker.watches_commits]
-
+    def _on_commit(self, bank: SimulatedBank) -> Callable[[], None]:
         def committed() -> None:
-            for checker in checkers:
-                checker.on_commit(bank)
+            for checker in self.checkers:
+                if checker.watches_commits:
+                    checker.on_commit(bank)
 
         return committed
+
+    def watch(self, checker: Checker) -> None:
+        """One more that watches."""
+        self.checkers.append(checker)
 
     # The course of events.
 

@@ -31,3 +31,5 @@ CHECKERS: tuple[type[Checker], ...] = (
     DoubtEnds,
     RightBalances,
 )
+
+__all__ = ["CHECKERS", "Checker"]

@@ -1,10 +1,10 @@
-"""4.1, 5.3, 6.2: a ballot is one attempt's alone and stands for one decision; round 0 is of the process that began; and
-commit is never proposed in a later round unless somebody had accepted it."""
+"""4.1, 5.3, 6.1, 6.2: a ballot is one attempt's alone and stands for one decision; round 0 is of the process that began; and
+a later round proposes what a majority of promises says, that is, what was accepted under the highest ballot."""
 
 from typing import TYPE_CHECKING
 
 from ciranda.agreement.ballot import Ballot
-from ciranda.agreement.message import Ask, Decision, Prepare, Propose, Question
+from ciranda.agreement.message import Answer, Ask, Decision, Prepare, Promised, Propose, Question
 from ciranda.identity import EndToEndId, Ispb, coordinator_of
 from ciranda.simulator.checkers.checker import Checker
 
@@ -21,6 +21,8 @@ class Ballots(Checker):
         self._asked: set[tuple[EndToEndId, Ballot, Ispb]] = set()
         self._owner: dict[tuple[EndToEndId, Ballot], str] = {}
         self._decision: dict[tuple[EndToEndId, Ballot], Decision] = {}
+        self._promised: dict[tuple[EndToEndId, Ballot], list[tuple[Ballot, Decision] | None]] = {}
+        """What the promises under a ballot said to its owner, in the order in which they arrived."""
 
     def on_asked(self, process: str, sender: Ispb, receiver: Ispb, question: Question) -> None:
         match question:
@@ -51,25 +53,31 @@ class Ballots(Checker):
             self._wrong(
                 payment, f"is proposed to be {first.value} and {question.decision.value} under {ballot}"
             )
-        if ballot.round > 0 and question.decision is Decision.COMMIT and not self._accepted(question):
-            self._wrong(payment, "is proposed to commit by a recovery, and no witness had accepted that")
+        if ballot.round > 0 and question.decision not in self._allowed(question):
+            words = f"is proposed to {question.decision.value} by a recovery"
+            self._wrong(payment, f"{words}, and no majority of the promises that it heard says so")
 
     def _own(self, payment: EndToEndId, ballot: Ballot, process: str) -> None:
         owner = self._owner.setdefault((payment, ballot), process)
         if owner != process:
             self._wrong(payment, f"has one ballot in two processes, {owner} and {process}")
 
-    def _accepted(self, question: Propose) -> bool:
-        """Whether any witness's disk has a commit accepted, or decided."""
-        for witness in question.header.witnesses:
-            record = self.world.record(witness, question.header.id)
-            if record is None:
-                continue
-            if record.state.value == "committed" or (
-                record.accepted is not None and record.accepted[1] is Decision.COMMIT
-            ):
-                return True
-        return False
+    def on_delivered(self, process: str, answering: Ispb, question: Question, answer: Answer) -> None:
+        if isinstance(answer, Promised):
+            self._promised.setdefault((answer.id, answer.ballot), []).append(answer.accepted)
+
+    def _allowed(self, question: Propose) -> set[Decision]:
+        """What a recovery may propose, after the first majority of promises that it heard, or after more of them."""
+        ballot, witnesses = question.ballot, question.header.witnesses
+        heard = list(self._promised.get((question.header.id, ballot), []))
+        if ballot.bank in witnesses:
+            record = self.world.record(ballot.bank, question.header.id)
+            heard.insert(0, None if record is None else record.accepted)
+        allowed = set()
+        for count in range(len(witnesses) // 2 + 1, len(heard) + 1):
+            accepted = max((one for one in heard[:count] if one is not None), default=None)
+            allowed.add(Decision.ABORT if accepted is None else accepted[1])
+        return allowed
 
     def _wrong(self, payment: EndToEndId, what: str) -> None:
         self.broken(f"{self.world.transcript.label(payment)} {what}")

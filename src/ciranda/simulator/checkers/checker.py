@@ -29,6 +29,9 @@ class Checker:
     def on_answered(self, sender: Ispb, receiver: Ispb, question: Question, answer: Answer) -> None:
         """`sender` has answered `receiver`."""
 
+    def on_delivered(self, process: str, answering: Ispb, question: Question, answer: Answer) -> None:
+        """The answer has reached the process that asked."""
+
     def on_told(self, told: Told) -> None:
         """A client was told something."""
 

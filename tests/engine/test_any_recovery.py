@@ -165,7 +165,9 @@ class Conclusion:
             if not self.alive:
                 return
             if isinstance(answer, Decided):
-                self.post[self.bank].do(Learn(id=self.id, decision=answer.decision, refusal=answer.refusal))
+                self.post[self.bank].do(
+                    Learn(id=self.id, decision=answer.decision, refusal=answer.refusal, said_by=other)
+                )
                 self.end()
             elif isinstance(answer, Outbid):
                 self.end()

@@ -65,9 +65,9 @@ FAULTS = (
         changes=(
             Change(
                 "node.register:RegisterClient._propose_once",
-                "others = sum(_accepts(answer, ballot) for answer in answers)",
+                "others = sum(_accepts(answer, ballot) for answer in answers.values())",
                 "known = self.__dict__.setdefault('known', {}).setdefault((record.id, decision), [])\n"
-                "    known += [answer for answer in answers if isinstance(answer, Accepted)]\n"
+                "    known += [answer for answer in answers.values() if isinstance(answer, Accepted)]\n"
                 "    others = len(known)",
             ),
         ),
@@ -163,7 +163,7 @@ FAULTS = (
                 "node.recovery:Recovery._find_decision",
                 "assert record.header is not None",
                 "if not record.coordinated_by(self._bank.ispb):\n"
-                "        await self._batches.owe(Learn(id=record.id, decision=Decision.ABORT, refusal=None))\n"
+                "        await self._batches.owe(Learn(id=record.id, decision=Decision.ABORT, refusal=None, said_by=self._bank.ispb))\n"
                 "        return\n"
                 "    assert record.header is not None",
             ),

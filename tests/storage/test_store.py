@@ -407,6 +407,22 @@ def test_an_account_shows_its_holders_and_a_customer_their_accounts_oldest_first
     assert book.wait(book.store.account(AccountId("nothing"))) is None
 
 
+def test_whoever_says_that_a_decided_payment_was_decided_otherwise_is_written_down(book: Book) -> None:
+    """PROTOCOL 3.1: it cannot happen between honest banks, and what is decided stands."""
+    (ana,) = book.open_accounts(100)
+    (mine,) = book.paid(pay("P1", (ana, FAR, 30)))
+    book.do(Decide(id=mine.id, decision=Decision.COMMIT, refusal=None))
+    book.do(Learn(id=mine.id, decision=Decision.COMMIT, refusal=None, said_by=B))
+    assert book.wait(book.store.violations(10)) == []
+    book.do(Learn(id=mine.id, decision=Decision.ABORT, refusal=None, said_by=B))
+    (seen,) = book.wait(book.store.violations(10))
+    assert (seen.peer, seen.payment) == (B, mine.id)
+    assert seen.reason == "says that it was decided to abort, and here it is committed"
+    record = book.wait(book.store.payment(mine.id))
+    assert record is not None
+    assert record.state is State.COMMITTED
+
+
 def test_payments_with_something_left_to_do_are_found_until_it_is_done(book: Book) -> None:
     """PROTOCOL 6.5."""
     (ana,) = book.open_accounts(100)
@@ -427,7 +443,7 @@ def test_payments_with_something_left_to_do_are_found_until_it_is_done(book: Boo
     assert due == [other.id, mine.id, theirs.header.id]
 
     book.do(Decide(id=mine.id, decision=Decision.COMMIT, refusal=None))
-    book.do(Learn(id=theirs.header.id, decision=Decision.ABORT, refusal=None))
+    book.do(Learn(id=theirs.header.id, decision=Decision.ABORT, refusal=None, said_by=B))
     assert [record.id for record in book.wait(book.store.in_doubt(10))] == [other.id]
     assert [record.id for record in book.wait(book.store.unfinished(10))] == [mine.id, other.id]
     book.do(Told(id=mine.id, bank=B), Decide(id=other.id, decision=Decision.ABORT, refusal=None))

@@ -7,7 +7,8 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from ciranda.agreement.message import Violated, payment_of
+from ciranda.agreement.message import Decision, Violated, payment_of
+from ciranda.agreement.participant import State
 from ciranda.engine.answering import answer
 from ciranda.engine.concluding import accept, take_ballot
 from ciranda.engine.counter import (
@@ -38,6 +39,7 @@ from ciranda.engine.input import (
 )
 from ciranda.engine.needs import claim_of
 from ciranda.engine.paying import begin
+from ciranda.engine.record import Record
 from ciranda.engine.reply import Answered, DenialCode, Denied, Known
 from ciranda.engine.settling import settle
 from ciranda.engine.view import Step, View, ViolationSeen, Writes
@@ -94,9 +96,17 @@ def _decided(view: View, input: Decide | Learn, now: Instant) -> Step:
         return Step(writes=Writes(), reply=Known(record=None))
     if record.state.decided:
         # What is already decided stands, also against an attempt that holds every yes (PROTOCOL 5.5).
-        return Step(writes=Writes(), reply=Known(record=record))
+        return Step(writes=_evidence(record, input), reply=Known(record=record))
     writes, record = settle(view, record, input.decision, input.refusal, now)
     return Step(writes=writes, reply=Known(record=record))
+
+
+def _evidence(record: Record, input: Decide | Learn) -> Writes:
+    """Somebody says of a decided payment that it was decided otherwise: one of us is wrong, and an operator must see."""
+    if isinstance(input, Decide) or (input.decision is Decision.COMMIT) == (record.state is State.COMMITTED):
+        return Writes()
+    reason = f"says that it was decided to {input.decision}, and here it is {record.state}"
+    return Writes(violations=[ViolationSeen(peer=input.said_by, payment=record.id, reason=reason)])
 
 
 def _told(view: View, told: Told) -> Step:

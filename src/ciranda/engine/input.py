@@ -75,11 +75,12 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Learn(msgspec.Struct, frozen=True, kw_only=True):
-    """Our own recovery found the decision."""
+    """Our own attempt or recovery heard the decision from `said_by`."""
 
     id: EndToEndId
     decision: Decision
     refusal: Refusal | None
+    said_by: Ispb
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,7 +172,7 @@ class Recovery:
             except PeerUnreachable:
                 continue
             if isinstance(answer, Decided):
-                learned = Learn(id=record.id, decision=answer.decision, refusal=answer.refusal)
+                learned = Learn(id=record.id, decision=answer.decision, refusal=answer.refusal, said_by=bank)
                 await self._batches.owe(learned)
                 return
             if isinstance(answer, Violated):

@@ -81,14 +81,13 @@ class RegisterClient:
         answers = await self._ask_witnesses(
             record, question, needed, lambda answer: _promises(answer, ballot)
         )
-        decided = _decision_among(answers)
-        if decided is not None:
-            return await self._learn(record, decided)
+        if _say_decided(answers):
+            return await self._learn(record, answers)
         if self._note_outbid(record.id, answers):
             return record
         promised += [
             answer.accepted
-            for answer in answers
+            for answer in answers.values()
             if isinstance(answer, Promised) and _promises(answer, ballot)
         ]
         if len(promised) < majority(len(record.header.witnesses)):
@@ -108,10 +107,9 @@ class RegisterClient:
         answers = await self._ask_witnesses(
             record, question, majority(len(witnesses)) - own, lambda answer: _accepts(answer, ballot)
         )
-        decided = _decision_among(answers)
-        if decided is not None:
-            return await self._learn(record, decided), False
-        others = sum(_accepts(answer, ballot) for answer in answers)
+        if _say_decided(answers):
+            return await self._learn(record, answers), False
+        others = sum(_accepts(answer, ballot) for answer in answers.values())
         outbid = self._note_outbid(record.id, answers)
         if others + own < majority(len(witnesses)):
             return record, outbid
@@ -122,21 +120,25 @@ class RegisterClient:
 
     async def _ask_witnesses(
         self, record: Record, question: Question, needed: int, counts: Callable[[Answer], bool]
-    ) -> list[Answer]:
+    ) -> dict[Ispb, Answer]:
         """Asks all other witnesses at once; returns as soon as `needed` answers count, or a decision is known."""
         assert record.header is not None, "what has witnesses has a header"
-        asking = [
-            asyncio.ensure_future(self._ask(bank, question))
+        asking = {
+            bank: asyncio.ensure_future(self._ask(bank, question))
             for bank in record.header.witnesses
             if bank != self._bank.ispb
-        ]
-        answers: list[Answer] = []
-        waiting = set(asking)
-        while waiting and sum(map(counts, answers)) < needed and _decision_among(answers) is None:
+        }
+        answers: dict[Ispb, Answer] = {}
+        waiting = set(asking.values())
+        while waiting and sum(map(counts, answers.values())) < needed and not _say_decided(answers):
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            answers += [answer for task in asking if task in done and (answer := task.result()) is not None]
-        for task in asking:
-            # What still waits may still arrive, and be written down there: that is as if it were answered later.
+            answers |= {
+                bank: answer
+                for bank, task in asking.items()
+                if task in done and (answer := task.result()) is not None
+            }
+        for task in asking.values():
+            # What is still under way may arrive, and be written down there: that is as if it were answered later.
             task.cancel()
         return answers
 
@@ -149,15 +151,19 @@ class RegisterClient:
             log.warning("peer_reports_violation", peer=bank, reason=answer.reason)
         return None if isinstance(answer, Busy | Violated) else answer
 
-    async def _learn(self, record: Record, decided: Decided) -> Record:
-        reply = await self._batches.owe(
-            Learn(id=record.id, decision=decided.decision, refusal=decided.refusal)
-        )
-        assert isinstance(reply, Known), f"a decision was answered with {reply}"
-        return reply.record or record
+    async def _learn(self, record: Record, answers: dict[Ispb, Answer]) -> Record:
+        """Takes the decision that a witness says is made; if two say different things, that is written down."""
+        for bank, answer in answers.items():
+            if isinstance(answer, Decided):
+                reply = await self._batches.owe(
+                    Learn(id=record.id, decision=answer.decision, refusal=answer.refusal, said_by=bank)
+                )
+                assert isinstance(reply, Known), f"a decision was answered with {reply}"
+                record = reply.record or record
+        return record
 
-    def _note_outbid(self, id: EndToEndId, answers: list[Answer]) -> bool:
-        ballots = [answer.ballot for answer in answers if isinstance(answer, Outbid)]
+    def _note_outbid(self, id: EndToEndId, answers: dict[Ispb, Answer]) -> bool:
+        ballots = [answer.ballot for answer in answers.values() if isinstance(answer, Outbid)]
         if ballots:
             self._outbid[id] = max(*ballots, self._outbid.get(id, ballots[0]))
         return bool(ballots)
@@ -175,5 +181,5 @@ def _promises(answer: Answer, ballot: Ballot) -> bool:
     return isinstance(answer, Promised) and answer.ballot == ballot
 
 
-def _decision_among(answers: list[Answer]) -> Decided | None:
-    return next((answer for answer in answers if isinstance(answer, Decided)), None)
+def _say_decided(answers: dict[Ispb, Answer]) -> bool:
+    return any(isinstance(answer, Decided) for answer in answers.values())

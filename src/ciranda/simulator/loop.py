@@ -85,7 +85,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
-        self._clock_resolution = 1e-9
+        # Finer than any wait here, and coarser than what a float can tell apart after years.
+        self._clock_resolution = 1e-7
         self._selector = self
         self.mishaps: list[str] = []
         """Errors in callbacks, which nobody else hears of."""

@@ -72,7 +72,7 @@ FAULTS = (
             ),
         ),
         within=60,
-        scenario="duels",
+        scenario="stubborn",
     ),
     Planted(
         name="5.5: a sole witness commits without reading the row",
@@ -114,7 +114,7 @@ FAULTS = (
                 "accepted = min((one for one",
             ),
         ),
-        within=400,
+        within=40,
         scenario="duels",
     ),
     Planted(
@@ -260,6 +260,7 @@ FAULTS = (
             ),
         ),
         within=20,
+        scenario="gone",
     ),
     # What is done to the money.
     Planted(

@@ -7,8 +7,7 @@ from ciranda.simulator.faults.delay import Delay
 from ciranda.simulator.faults.disks import FailingCommits, FullDisk
 from ciranda.simulator.faults.duplication import Duplication
 from ciranda.simulator.faults.liars import Forgery, Garbage, TwoDecisions, TwoPayments
-from ciranda.simulator.faults.loss import Loss
-from ciranda.simulator.faults.lost_answer import LostAnswer
+from ciranda.simulator.faults.loss import Loss, LostAnswer, LostQuestion
 from ciranda.simulator.faults.partition import CutOff, OneWay, Partition
 from ciranda.simulator.faults.pause import Pause
 from ciranda.simulator.faults.put_back import PutBack
@@ -31,6 +30,7 @@ AnyFault = (
     | LongAbsence
     | Loss
     | LostAnswer
+    | LostQuestion
     | OneWay
     | Partition
     | Pause

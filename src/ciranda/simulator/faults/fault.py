@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ciranda.simulator.dice import SeededDice
-from ciranda.simulator.network import Parcel, Weather
+from ciranda.simulator.network import Weather
 
 if TYPE_CHECKING:
     from ciranda.simulator.bank import SimulatedBank
@@ -33,11 +33,6 @@ async def blow(world: "World", weather: Weather) -> None:
         await asyncio.get_running_loop().create_future()
     finally:
         world.network.weather.remove(weather)
-
-
-def touches(parcel: Parcel, only: tuple[str, ...]) -> bool:
-    """Whether the parcel holds a question of one of these kinds."""
-    return not only or any(type(question).__name__ in only for question in parcel.questions)
 
 
 def standing(world: "World") -> "list[SimulatedBank]":

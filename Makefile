@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit system lint format bench lock clean
+.PHONY: demo test unit system simulate model chaos lint format bench lock clean
 
 demo: .venv/ready ## four banks, sample customers, one payment from three banks to a fourth, the audit
 	$(BIN)/ciranda demo
@@ -22,6 +22,17 @@ unit: .venv/ready
 
 system: .venv/ready
 	$(BIN)/python -m pytest tests/system
+
+SEEDS ?= 2000
+simulate: .venv/ready ## whole consortia under every fault, in virtual time; SEEDS=2000
+	$(BIN)/ciranda simulate --seeds $(SEEDS)
+
+model: ## the protocol's model, checked exhaustively; needs the packages spin and gcc
+	$(PYTHON) spec/check
+
+MINUTES ?= 5
+chaos: .venv/ready ## real banks under a nemesis; MINUTES=30 SEED=7 OPTIONS='--postgres' or '--netns'
+	$(BIN)/python -m tests.system.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(OPTIONS)
 
 format: .venv/ready
 	$(BIN)/ruff check --fix src tests bench

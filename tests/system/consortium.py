@@ -63,18 +63,47 @@ class Bank:
         self.log_read = 0
         self.workers = workers
         self.settings_file = folder / self.slug / "bank.toml"
+        self.command: list[str | Path] = [CIRANDA, "serve", self.settings_file, "--workers", str(workers)]
+        self.environment: dict[str, str] = {}
+        """What it is given beside ours."""
         self.operator = (folder / self.slug / "operator.token").read_text().strip()
         self._process: subprocess.Popen[bytes] | None = None
         self._orphans: list[psutil.Process] = []
         """Workers of a parent that was killed: they should be dead too."""
         self._of_thread = threading.local()
 
+    # Its settings, before it starts.
+
+    def set_roster(self, text: str, peer_listen: str) -> None:
+        """From here on it has a roster of its own."""
+        own = self.settings_file.with_name("consortium.toml")
+        own.write_text(text)
+        self._set("consortium", own.name)
+        self._set("peer_listen", peer_listen)
+
+    def set_database(self, url: str) -> None:
+        self._set("database", url)
+
+    def _set(self, name: str, value: str) -> None:
+        text = self.settings_file.read_text()
+        line = f'{name} = "{value}"'
+        pattern = rf"^{name} = .*$"
+        changed = (
+            re.sub(pattern, line, text, flags=re.M) if re.search(pattern, text, re.M) else f"{text}\n{line}\n"
+        )
+        self.settings_file.write_text(changed)
+
     # Its processes.
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            command: list[str | Path] = [CIRANDA, "serve", self.settings_file, "--workers", str(self.workers)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                self.command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **self.environment},
+            )
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -94,6 +94,23 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_chaos_demo_ends_with_the_sum_of_money_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = ciranda("demo", "--chaos", "--minutes", 0.1, "--seed", 4, TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for said in ("kill -9", "all decided", "✓ I4", "customers' money after", "whatever struck"):
+        assert said in done.stdout
+    assert_no_bank_is_left(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_chaos_demo_that_is_interrupted_leaves_no_bank_behind(folder: Path) -> None:
+    words = ("demo", "--chaos", "--dir", folder, "--seed", 5)
+    with started(*words, until="kill -") as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 130
+    assert_no_bank_is_left(folder)
+
+
 def test_the_demo_stays_up_until_ctrl_c_and_ends_cleanly(folder: Path) -> None:
     with started("demo", "--dir", folder, until="Press Ctrl-C to stop") as (process, said):
         assert len(banks_of(folder)) == 4

@@ -6,15 +6,16 @@ What each was told is kept, to be held against the banks' books afterwards (`rec
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
 
 from tests.system.answers import Json
-from tests.system.consortium import Bank, Consortium, Customer, Person, new_key
+from tests.system.consortium import Bank, Consortium, Customer, Person, new_key, transfer
 
 CUSTOMERS = 48
+WAGES = 0.3
 ANSWER_S = 10.0
 """How long a customer waits for one answer before they ask again."""
 
@@ -30,6 +31,8 @@ class Order:
     key: str = field(default_factory=new_key)
     told: list[tuple[str, str]] = field(default_factory=list)
     """The payment's id and status, for each answer."""
+    refusal: str | None = None
+    """Its code, once they were told that the payment is refused."""
 
     @property
     def is_decided(self) -> bool:
@@ -50,9 +53,24 @@ class Town:
             self.opening |= dict.fromkeys(person.account.values(), balance)
         self.money = circle.money()
 
-    def orders(self, dice: random.Random, count: int) -> list[Order]:
-        """Payments of one to four transfers, most within what there is, some far beyond."""
-        return [self._order(dice, dice.choice(self.banks)) for _ in range(count)]
+    def orders(self, dice: random.Random, count: int, tellers: Sequence[Bank] | None = None) -> list[Order]:
+        """Payments of one to four transfers, most within what there is, some far beyond. Any bank is asked for them,
+        unless it is said which."""
+        return [self._order(dice, dice.choice(tellers or self.banks)) for _ in range(count)]
+
+    def for_ever(self, dice: random.Random) -> Iterator[Order]:
+        """The same without end: here shops pay wages, out of their own bank, so that nobody's money runs out."""
+        while True:
+            place = dice.randrange(len(self.banks))
+            if dice.random() < WAGES:
+                yield self._wage(dice, *self.shops[place])
+            else:
+                yield self._order(dice, self.banks[place])
+
+    def _wage(self, dice: random.Random, shop: Customer, till: str) -> Order:
+        person = dice.choice(self.people)
+        account = dice.choice(list(person.account.values()))
+        return Order(shop, [transfer(till, account, dice.randint(1, 700))], None)
 
     def _order(self, dice: random.Random, teller: Bank) -> Order:
         person = dice.choice(self.people)
@@ -66,37 +84,46 @@ class Town:
         return Order(person.at[teller], transfers, goes_away_after_s)
 
 
-def ask(orders: Sequence[Order], within_s: float = 120.0) -> None:
+def ask(orders: Iterable[Order], within_s: float = 120.0) -> None:
     """The customers send these, many at a time, each until they are told the end of it, or have gone away, or until
     the time is up."""
-    asyncio.run(_ask(orders, time.monotonic() + within_s, again=False))
+    until = time.monotonic() + within_s
+    asyncio.run(_ask(orders, lambda: time.monotonic() < until, again=False))
 
 
-def ask_again(orders: Sequence[Order]) -> None:
+def ask_while(going_on: Callable[[], bool], orders: Iterable[Order], customers: int = CUSTOMERS) -> None:
+    """The same, for as long as it goes on."""
+    asyncio.run(_ask(orders, going_on, again=False, customers=customers))
+
+
+def ask_again(orders: Iterable[Order]) -> None:
     """Everybody comes back once more, also who had gone away, and waits for an answer."""
-    asyncio.run(_ask(orders, time.monotonic() + 60.0, again=True))
+    until = time.monotonic() + 60.0
+    asyncio.run(_ask(orders, lambda: time.monotonic() < until, again=True))
 
 
-async def _ask(orders: Sequence[Order], until: float, again: bool) -> None:
+async def _ask(
+    orders: Iterable[Order], going_on: Callable[[], bool], again: bool, customers: int = CUSTOMERS
+) -> None:
     waiting = iter(orders)
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
 
         async def customer() -> None:
-            for order in waiting:
+            while going_on() and (order := next(waiting, None)) is not None:
                 if again or order.goes_away_after_s is None:
-                    await _insist(http, order, until)
+                    await _insist(http, order, going_on)
                 else:
                     await _mention(http, order, order.goes_away_after_s)
 
         async with asyncio.TaskGroup() as crowd:
-            for _ in range(CUSTOMERS):
+            for _ in range(customers):
                 crowd.create_task(customer())
 
 
-async def _insist(http: aiohttp.ClientSession, order: Order, until: float) -> None:
+async def _insist(http: aiohttp.ClientSession, order: Order, going_on: Callable[[], bool]) -> None:
     pause_s = 0.02
-    while time.monotonic() < until:
+    while going_on():
         if await _hear(http, order) in ("settled", "refused"):
             return
         await asyncio.sleep(random.uniform(0, pause_s))
@@ -126,6 +153,7 @@ async def _hear(http: aiohttp.ClientSession, order: Order) -> str | None:
             order.told.append((body["id"], body["status"]))
         case 422:
             order.told.append((body["payment"], "refused"))
+            order.refusal = body["code"]
         case 503:
             assert int(answer.headers["Retry-After"]) >= 1
             return None

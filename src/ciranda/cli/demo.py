@@ -1,4 +1,5 @@
-"""`ciranda demo`: a consortium of four banks on this machine, and what a newcomer wants to see it do.
+"""`ciranda demo`: a consortium of banks on this machine, and what a newcomer wants to see it do: a story with four of
+them, or with `--chaos` a storm over five.
 
 The banks are real: processes with databases and keys of their own, in a folder that goes when the demo ends, unless it
 was named. However the demo ends, they end with it.
@@ -9,10 +10,10 @@ import random
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.panel import Panel
@@ -22,13 +23,16 @@ from ciranda.cli.audit import examine, told
 from ciranda.cli.child import Child, NotReady, stop_all
 from ciranda.cli.init import BASE_PORT, PEER_OFFSET, found
 from ciranda.cli.screen import CommandError, err, out
-from ciranda.cli.story import MARIA, PASSWORD, Story, StoryBroken, chapter
+from ciranda.cli.storm import Storm
+from ciranda.cli.story import EACH_ITS_OWN, MARIA, PASSWORD, Story, StoryBroken, bring_up, chapter
+from ciranda.cli.tally import report
 from ciranda.cli.up import until_ended
 from ciranda.client import BankAway, ProblemError
 from ciranda.roster import Roster
 from ciranda.settings import OPERATOR_TOKEN
 
 BANKS = 4
+BANKS_IN_CHAOS = 5
 INTERRUPTED = 130
 
 
@@ -40,46 +44,94 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="End after the audit, with its exit code, instead of staying up.")
     ] = False,
+    chaos: Annotated[
+        bool,
+        typer.Option(
+            "--chaos", help="Five banks that are killed and stand still while they are paid through."
+        ),
+    ] = False,
+    minutes: Annotated[
+        float, typer.Option("--minutes", help="How long the chaos lasts.", min=0.1, max=1_000_000)
+    ] = 1.0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", help="The same seed strikes in the same way.", show_default="drawn, and shown"
+        ),
+    ] = None,
 ) -> None:
     """See it work: four banks, customers, a payment out of three banks, a bank killed in the middle, the audit.
+
+    With --chaos: five banks that are killed and stand still for as long as you say while customers pay through them;
+    then the audit, and the sum of all money before and after.
 
     Example: ciranda demo
 
     Example: ciranda demo --dir ./consortium --once
+
+    Example: ciranda demo --chaos --minutes 5
     """
-    code = asyncio.run(until_ended(_tell(dir, once)))
+    if chaos:
+        drawn = random.randrange(1_000_000) if seed is None else seed
+        code = asyncio.run(until_ended(_in(dir, BANKS_IN_CHAOS, lambda banks: _storm(banks, drawn, minutes))))
+    else:
+        code = asyncio.run(until_ended(_in(dir, BANKS, lambda banks: _story(banks, once))))
     if code is None:
         # Whoever asked for one run from end to end, a script say, did not get it.
-        code = INTERRUPTED if once else 0
+        code = INTERRUPTED if once or chaos else 0
     raise typer.Exit(code)
 
 
-async def _tell(dir: Path | None, once: bool) -> int:
-    """The whole demo; the exit code of its audit."""
+class Banks(NamedTuple):
+    folder: Path
+    roster: Roster
+    children: list[Child]
+
+
+async def _in(dir: Path | None, count: int, show: Callable[[Banks], Awaitable[int]]) -> int:
+    """Shows something of banks that are there for it alone; its exit code."""
     with ExitStack() as stack:
         folder = dir or stack.enter_context(_temporary_folder())
         out.print(_welcome())
-        roster = found(folder, banks=BANKS, base_port=free_base_port(), database=None)
-        children = [Child(member, folder) for member in roster.members.values()]
+        roster = found(folder, banks=count, base_port=free_base_port(count), database=None)
+        banks = Banks(folder, roster, [Child(member, folder) for member in roster.members.values()])
         try:
-            async with Story(folder, children, roster.currency) as story:
-                await story.tell()
-            chapter(
-                "The audit", "Every bank is asked for its books, and they are checked against each other."
-            )
-            report = await examine(folder, roster)
-            out.print(told(report, roster))
-            if not once:
-                _where_to_look(roster, folder)
-                await asyncio.Event().wait()
-            return report.code
+            return await show(banks)
         except (NotReady, StoryBroken, ProblemError, BankAway) as error:
             err.print(f"\nThe demo cannot go on: {error}", style="red")
-            for child in children:
+            for child in banks.children:
                 err.print(child.last_words(), style="dim")
             return 1
         finally:
-            await stop_all(children)
+            await stop_all(banks.children)
+
+
+async def _story(banks: Banks, once: bool) -> int:
+    async with Story(banks.folder, banks.children, banks.roster.currency) as story:
+        await story.tell()
+    code = await _audit(banks)
+    if not once:
+        _where_to_look(banks.roster, banks.folder)
+        await asyncio.Event().wait()
+    return code
+
+
+async def _storm(banks: Banks, seed: int, minutes: float) -> int:
+    chapter("Five banks", EACH_ITS_OWN)
+    await bring_up(banks.children)
+    async with Storm(banks.folder, banks.children, seed, minutes) as storm:
+        ending = await storm.rage()
+    code = await _audit(banks)
+    chapter("The storm is over", "What customers were told, what struck, and what is left of it.")
+    out.print(report(storm.tally, ending, banks.roster.currency))
+    return code if ending.holds else 1
+
+
+async def _audit(banks: Banks) -> int:
+    chapter("The audit", "Every bank is asked for its books, and they are checked against each other.")
+    examined = await examine(banks.folder, banks.roster)
+    out.print(told(examined, banks.roster))
+    return examined.code
 
 
 @contextmanager
@@ -91,15 +143,15 @@ def _temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def free_base_port() -> int:
+def free_base_port(banks: int = BANKS) -> int:
     """A base port with which nothing else listens where the banks will: the usual one, if it can be."""
     # Below the ports that the system gives to outgoing connections, which could take one before a bank does.
     for base in (BASE_PORT, *(random.randrange(10_000, 30_000, 200) for _ in range(100))):
         if all(
-            _is_free(base + offset + number) for offset in (0, PEER_OFFSET) for number in range(1, BANKS + 1)
+            _is_free(base + offset + number) for offset in (0, PEER_OFFSET) for number in range(1, banks + 1)
         ):
             return base
-    raise CommandError("No free ports for four banks were found on this machine.")
+    raise CommandError("No free ports for the banks were found on this machine.")
 
 
 def _is_free(port: int) -> bool:

@@ -76,6 +76,26 @@ def step(*parts: str | Text | tuple[str, str]) -> None:
     out.print(line)
 
 
+EACH_ITS_OWN = (
+    "Each is a process of its own, with its own database and its own key. They know each other from one file."
+)
+
+
+async def bring_up(children: list[Child]) -> None:
+    """Starts the banks, and shows them when all of them know each other."""
+    shown = table("bank", "ISPB", "address", "process", "ready after", right=("process", "ready after"))
+    began = time.monotonic()
+    for child in children:
+        await child.start()
+    with out.status("The banks are starting"):
+        times = await asyncio.gather(*(_timed(child.ready(), began) for child in children))
+        await all_ready(children)
+    for child, seconds in zip(children, times, strict=True):
+        member = child.member
+        shown.add_row(member.name, member.ispb, member.public_url, str(child.pid), f"{seconds:.1f} s")
+    out.print(shown)
+
+
 class Story:
     """Four banks and what happens to them. `Maria` is a customer of the first three, the bakery of the last."""
 
@@ -102,21 +122,8 @@ class Story:
         await self._a_bank_is_killed()
 
     async def _banks_come_up(self) -> None:
-        chapter(
-            "Four banks",
-            "Each is a process of its own, with its own database and its own key. They know each other from one file.",
-        )
-        shown = table("bank", "ISPB", "address", "process", "ready after", right=("process", "ready after"))
-        began = time.monotonic()
-        for child in self._children:
-            await child.start()
-        with out.status("The banks are starting"):
-            times = await asyncio.gather(*(_timed(child.ready(), began) for child in self._children))
-            await all_ready(self._children)
-        for child, seconds in zip(self._children, times, strict=True):
-            member = child.member
-            shown.add_row(member.name, member.ispb, member.public_url, str(child.pid), f"{seconds:.1f} s")
-        out.print(shown)
+        chapter("Four banks", EACH_ITS_OWN)
+        await bring_up(self._children)
 
     async def _customers_come(self) -> None:
         chapter("Customers", "They sign up, open accounts, and bring cash to the teller.")

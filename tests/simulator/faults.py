@@ -343,9 +343,9 @@ FAULTS = (
         name="2.2: signatures are not checked",
         changes=(
             Change(
-                "wire.signature:Seal._verify",
-                "raise BadSignature(str(error)) from error",
-                "return {**{f'\"{name}\"': value for name, value in fields.items()}, **derived}",
+                "wire.signature:Seal._read_our_form",
+                "key.verify(base64.b64decode(signature[1]), text)",
+                "pass",
             ),
         ),
         within=20,

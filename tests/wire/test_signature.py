@@ -299,6 +299,19 @@ def test_an_answer_is_refused_when_it_is(spoil: Spoil) -> None:
         spoil(respond(request()))
 
 
+def test_what_is_read_here_is_what_the_library_reads() -> None:
+    """The short way and the long way say the same of our own form."""
+    reader = seal(B)
+    fields = {name.lower(): value for name, value in request().items()}
+    derived = {'"@method"': METHOD, '"@path"': PATH}
+    covering = " ".join(f'"{name}"' for name in COVERED)
+    ours = reader._read_our_form(fields, derived, covering)
+    covered, parameters = reader._read_any_form(fields, derived, covering)
+    assert ours is not None
+    assert ours[0].items() <= dict(covered).items()
+    assert all(parameters[name] == value for name, value in ours[1].items())
+
+
 # Anything at all.
 
 texts = st.text(max_size=60) | st.sampled_from(

@@ -89,6 +89,8 @@ class SimulatedBank:
         """Whoever would start it again does not."""
         self.suspect = False
         """Its database is not the one that it should have; no client is served."""
+        self.was_suspect = False
+        """At any time of the run."""
         self._bank = Bank(ispb=ispb, roster=roster, mandate_secret=secret_of(ispb))
         self._worker_count = workers
         self._loop = loop

@@ -90,7 +90,7 @@ class TwoPayments(Fault, frozen=True, kw_only=True, tag="two_payments"):
             )
             answers = [await hear(world, liar, victim, question) for question in (first, second)]
             if None not in answers:
-                await _expect_evidence(world, victim, liar, id, "two payments under one id")
+                _expect_evidence(world, victim, liar, id, "two payments under one id")
             # The lie is taken back, so that nothing waits for ever for its end.
             await _tell(world, liar, victim, first.header, Decision.ABORT)
 
@@ -113,7 +113,7 @@ class TwoDecisions(Fault, frozen=True, kw_only=True, tag="two_decisions"):
             decisions = dice.some([Decision.COMMIT, Decision.ABORT], 2)
             answers = [await _tell(world, liar, victim, prepare.header, decision) for decision in decisions]
             if None not in answers:
-                await _expect_evidence(world, victim, liar, id, "two decisions of one payment")
+                _expect_evidence(world, victim, liar, id, "two decisions of one payment")
             await _tell(world, liar, victim, prepare.header, Decision.ABORT)
 
 
@@ -158,7 +158,10 @@ async def _tell(
     return await hear(world, liar, victim, lie)
 
 
-async def _expect_evidence(world: "World", victim: Ispb, liar: Ispb, id: EndToEndId, what: str) -> None:
+def _expect_evidence(world: "World", victim: Ispb, liar: Ispb, id: EndToEndId, what: str) -> None:
+    if world.banks[victim].was_suspect:
+        # One of the two was said to a database that is no longer there.
+        return
     rows = (
         world.banks[victim]
         .disk.connection.execute("SELECT 1 FROM violations WHERE payment = ? AND peer = ?", (id, liar))

@@ -36,7 +36,7 @@ class PutBack(Fault, frozen=True, kw_only=True, tag="put_back"):
         bank.locked = True
         bank.crash("stopped by its operator")
         bank.disk.put_back(blank_image() if dice.chance(_EMPTY) else backup)
-        bank.suspect, bank.locked = True, False
+        bank.suspect, bank.was_suspect, bank.locked = True, True, False
         bank.start()
         try:
             await self._until_noticed(world, bank)

@@ -39,14 +39,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     caller: Document
     transfers: tuple[Transfer, ...]
     tokens: tuple[str | None, ...]
+    hopeless: bool
+    """It must not be settled, whatever happens."""
 
     @property
     def key(self) -> str:
         return f"order-{self.number}"
 
-    def payment(self) -> PaymentOrder:
+    def payment(self, *, altered: bool = False) -> PaymentOrder:
         return PaymentOrder(
-            once=Once(key=self.key, route="payments", body=self.key),
+            once=Once(key=self.key, route="payments", body="altered" if altered else self.key),
             kind=Kind.PAYMENT,
             caller=self.caller,
             transfers=self.transfers,
@@ -62,6 +64,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     order: Order
     outcome: Outcome
     payment: EndToEndId | None
+    why: str
+    """Of what was refused: who refused it, and its code."""
 
 
 class Clients:
@@ -83,7 +87,13 @@ class Clients:
         """By the order's number: the last word."""
 
     def place(
-        self, bank: Ispb, caller: Document, transfers: list[Transfer], tokens: list[str | None]
+        self,
+        bank: Ispb,
+        caller: Document,
+        transfers: list[Transfer],
+        tokens: list[str | None],
+        *,
+        hopeless: bool = False,
     ) -> Order:
         order = Order(
             number=len(self.orders) + 1,
@@ -91,6 +101,7 @@ class Clients:
             caller=caller,
             transfers=tuple(transfers),
             tokens=tuple(tokens),
+            hopeless=hopeless,
         )
         self.orders.append(order)
         ways = ", ".join(f"{t.amount} from {t.source} to {t.target}" for t in transfers)
@@ -103,25 +114,38 @@ class Clients:
             await self.ask(order)
             await asyncio.sleep(self._dice.within(_AGAIN_S))
 
+    async def alter(self, order: Order) -> Told | None:
+        """Once its outcome is known, asks for another payment under the same key."""
+        await self.insist(order)
+        return await self._ask(order, altered=True)
+
     async def ask(self, order: Order) -> None:
         """Asks once."""
-        try:
-            answer = await self._banks[order.bank].ask(lambda node: node.pay(order.payment()), _PATIENCE_S)
-        except (Away, Unavailable, Overloaded, PeerUnreachable, TimeoutError) as error:
-            self._note("client", f"hears nothing of {order.key}: {type(error).__name__}")
+        told = await self._ask(order, altered=False)
+        if told is None:
             return
-        told = _told(order, answer)
-        what = told.payment or "no payment"
+        what = f"{told.payment or 'no payment'} {told.why}".strip()
         self._note("client", f"is told that {order.key} is {told.outcome.value}: {what}")
         if told.outcome is not Outcome.PENDING:
             self.final.setdefault(order.number, told)
         self._hear(told)
 
+    async def _ask(self, order: Order, *, altered: bool) -> Told | None:
+        payment = order.payment(altered=altered)
+        try:
+            answer = await self._banks[order.bank].ask(lambda node: node.pay(payment), _PATIENCE_S)
+        except (Away, Unavailable, Overloaded, PeerUnreachable, TimeoutError) as error:
+            self._note("client", f"hears nothing of {order.key}: {type(error).__name__}")
+            return None
+        return _told(order, answer)
+
 
 def _told(order: Order, answer: Record | Denied) -> Told:
     if isinstance(answer, Denied):
-        return Told(order=order, outcome=Outcome.DENIED, payment=None)
+        return Told(order=order, outcome=Outcome.DENIED, payment=None, why=answer.code.value)
     outcome = {Status.SETTLED: Outcome.SETTLED, Status.REFUSED: Outcome.REFUSED}.get(
         answer.status, Outcome.PENDING
     )
-    return Told(order=order, outcome=outcome, payment=answer.id)
+    refusal = answer.refusal
+    why = "" if refusal is None else f"by {refusal.bank}, {refusal.code.value}"
+    return Told(order=order, outcome=outcome, payment=answer.id, why=why)

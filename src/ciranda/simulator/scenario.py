@@ -47,7 +47,8 @@ class Consortium(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     witnesses: tuple[int, ...] = (3,)
     deadline_ms: tuple[int, int] = (1_500, 5_000)
     workers: tuple[int, int] = (1, 1)
-    credit_limit: int = 10**9
+    credit_limit: tuple[int, ...] = (10**9,)
+    """What each bank lets each other owe it; one of these."""
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

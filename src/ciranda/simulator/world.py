@@ -15,6 +15,7 @@ import structlog
 from ciranda.agreement.message import Answer, Busy, Question
 from ciranda.engine.record import Record
 from ciranda.identity import EndToEndId, Ispb
+from ciranda.payment import Transfer
 from ciranda.simulator.bank import SimulatedBank
 from ciranda.simulator.checkers import CHECKERS, Checker
 from ciranda.simulator.clients import Clients, Told
@@ -29,6 +30,7 @@ from ciranda.storage.rows import RECORDS
 
 CALM_S = 45.0
 """Virtual seconds within which all doubt must end once the faults have stopped."""
+ONCE_MORE_S = 15.0
 _LOOK_S = 0.5
 
 
@@ -52,7 +54,8 @@ class World:
         """How often each kind of fault struck."""
         self.lies: set[EndToEndId] = set()
         """Payments that a bank lied about: of these only each honest bank's own book can be whole."""
-        self.liars: set[Ispb] = set()
+        self.meddled: set[EndToEndId] = set()
+        """Real payments about which a bank that has no part in them has said something."""
         self.gone: set[Ispb] = set()
         """Banks that never return."""
         dice = self.dice("world")
@@ -61,7 +64,7 @@ class World:
         self.witnesses = dice.pick(scenario.consortium.witnesses)
         self.founded: Founded = found(count)
         self.roster = roster_of(
-            self.founded.banks, self.witnesses, deadline_ms, scenario.consortium.credit_limit
+            self.founded.banks, self.witnesses, deadline_ms, dice.pick(scenario.consortium.credit_limit)
         )
         self.network = Network(self.loop, self.dice("network"), self)
         self.banks: dict[Ispb, SimulatedBank] = {}
@@ -237,8 +240,30 @@ class World:
         await self._until(self._nothing_is_left, CALM_S)
         took = self.loop.time() - calm_since
         self.note("world", f"nothing is left to do after {took:.1f} s of calm")
+        await self._try_once_more()
         for checker in self.checkers:
             checker.at_end()
+
+    async def _try_once_more(self) -> None:
+        """Whatever they went through, the banks still pay: each a centavo, to itself and to the next."""
+        banks = [bank.ispb for bank in self.living()]
+        payer, payee, _ = self.founded.customers
+        orders = []
+        for bank, following in zip(banks, [*banks[1:], banks[0]], strict=True):
+            for target in ((bank, payee), (following, payee)):
+                paid = Transfer(
+                    source=self.founded.accounts[bank, payer], target=self.founded.accounts[target], amount=1
+                )
+                orders.append(self.clients.place(bank, payer, [paid], [None]))
+        for order in orders:
+            self.loop.create_task(self.clients.insist(order))
+        await self._until(lambda: all(order.number in self.clients.final for order in orders), ONCE_MORE_S)
+        for order in orders:
+            told = self.clients.final.get(order.number)
+            if told is None or "unreachable" in told.why or "deadline" in told.why:
+                what = "not answered" if told is None else f"refused {told.why}"
+                self.fail("doubt ends", f"all is well again, and {order.key} was {what}")
+        await self._until(self._nothing_is_left, ONCE_MORE_S)
 
     def _nothing_is_left(self) -> bool:
         living = self.living()

@@ -32,6 +32,11 @@ class Ballots(Checker):
                     self._wrong(question.header.id, f"was begun by {began}, and {process} prepares it")
             case Ask(ballot=Ballot() as ballot):
                 self._own(question.header.id, ballot, process)
+                record = self.world.record(sender, question.header.id)
+                if record is None or (
+                    not record.state.decided and (record.promised is None or record.promised < ballot)
+                ):
+                    self._wrong(question.header.id, f"is asked for under {ballot}, which is not written down")
                 place = (question.header.id, ballot, receiver)
                 if place in self._asked:
                     self._wrong(question.header.id, f"is asked for twice under {ballot}")

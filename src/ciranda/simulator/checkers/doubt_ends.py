@@ -2,6 +2,7 @@
 money of a living bank's customer waits for a bank that is gone, where the roster asks for several witnesses."""
 
 from ciranda.agreement.participant import State
+from ciranda.engine.settling import others
 from ciranda.identity import Ispb
 from ciranda.simulator.checkers.checker import Checker
 
@@ -17,9 +18,24 @@ class DoubtEnds(Checker):
                 left = f"untold: {' '.join(record.untold)}" if record.state.decided else "undecided"
                 self.broken(f"{self.world.transcript.label(record.id)} is still {left} in {bank.name}")
             self._check_hostages(bank.ispb)
+            self._check_all_know(bank.ispb)
         for order in self.world.clients.orders:
             if order.number not in self.world.clients.final and order.bank not in self.world.gone:
                 self.broken(f"the client of {order.key} still does not know")
+
+    def _check_all_know(self, coordinator: Ispb) -> None:
+        """5.6: a payment that nobody is left to be told of is known to all of its banks, witnesses too."""
+        for record in self.world.records(coordinator):
+            told = record.state.decided and record.header is not None and not record.untold
+            if not told or not record.coordinated_by(coordinator) or record.id in self.world.lies:
+                continue
+            for bank in others(record, coordinator):
+                theirs = self.world.record(bank, record.id)
+                if theirs is None or theirs.state is not record.state:
+                    label = self.world.transcript.label(record.id)
+                    self.broken(
+                        f"{self.world.banks[bank].name} passes for told of {label}, and does not know"
+                    )
 
     def _check_hostages(self, bank: Ispb) -> None:
         if self.world.witnesses < 3 or len(self.world.banks) < 3:

@@ -1,4 +1,4 @@
-"""2.3: what an answer says is durable before it leaves: looked up on the disk in the moment in which it does."""
+"""2.3, 5.6: what is answered, and what is told, is durable before: looked up on the disk in the moment it leaves."""
 
 from ciranda.agreement.message import Accepted, Answer, Decided, Decision, Done, Question, Tell, Vote
 from ciranda.agreement.participant import State
@@ -8,6 +8,14 @@ from ciranda.simulator.checkers.checker import Checker
 
 class DurableFirst(Checker):
     name = "durable first"
+
+    def on_asked(self, process: str, sender: Ispb, receiver: Ispb, question: Question) -> None:
+        if isinstance(question, Tell) and question.id not in self.world.lies:
+            record = self.world.record(sender, question.id)
+            if record is None or record.state is not _STATES[question.decision]:
+                state = "nothing" if record is None else record.state.value
+                words = self.world.transcript.question(question)
+                self.broken(f"{self.world.banks[sender].name} says {words!r}; its disk says {state}")
 
     def on_answered(self, sender: Ispb, receiver: Ispb, question: Question, answer: Answer) -> None:
         match answer:

@@ -11,7 +11,10 @@ class NoViolations(Checker):
 
     def on_answered(self, sender: Ispb, receiver: Ispb, question: Question, answer: Answer) -> None:
         # The liars' own questions are asked in their names: which of them are lies is known by the payment.
-        if isinstance(answer, Violated) and self._payment(question) not in self.world.lies:
+        if (
+            isinstance(answer, Violated)
+            and self._payment(question) not in self.world.lies | self.world.meddled
+        ):
             banks = self.world.banks
             words = self.world.transcript.question(question)
             self.broken(
@@ -22,7 +25,7 @@ class NoViolations(Checker):
         for bank in self.world.banks.values():
             rows = bank.disk.connection.execute("SELECT peer, payment, reason FROM violations").fetchall()
             for peer, payment, reason in rows:
-                if payment not in self.world.lies:
+                if payment not in self.world.lies | self.world.meddled:
                     label = self.world.transcript.label(payment)
                     self.broken(
                         f"{bank.name} has written down that {peer} broke the rules of {label}: {reason}"

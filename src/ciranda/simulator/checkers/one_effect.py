@@ -16,7 +16,7 @@ class OneEffect(Checker):
     def __init__(self, world: "World") -> None:
         super().__init__(world)
         self._payment: dict[int, EndToEndId | None] = {}
-        self._final: dict[int, Outcome] = {}
+        self._final: dict[int, tuple[Outcome, str]] = {}
 
     def on_told(self, told: Told) -> None:
         number = told.order.number
@@ -24,10 +24,14 @@ class OneEffect(Checker):
         if first != told.payment:
             self.broken(f"{told.order.key} has made two payments, {first} and {told.payment}")
         final = self._final.get(number)
-        if final is not None and final is not told.outcome:
-            self.broken(f"{told.order.key} was told {final.value}, and then {told.outcome.value}")
+        if final is not None and final != (told.outcome, told.why):
+            self.broken(f"{told.order.key} was told {' '.join(final)}, and then {told.outcome} {told.why}")
         if told.outcome is not Outcome.PENDING:
-            self._final[number] = told.outcome
+            self._final[number] = told.outcome, told.why
+        if told.order.hopeless and told.outcome is Outcome.SETTLED:
+            self.broken(
+                f"{told.order.key} is settled, and nobody was allowed to pay it, or nothing was there"
+            )
 
     def at_end(self) -> None:
         for bank in self.world.banks:

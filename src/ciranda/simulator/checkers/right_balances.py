@@ -11,6 +11,13 @@ from ciranda.simulator.bank import secret_of
 from ciranda.simulator.checkers.checker import Checker
 from ciranda.simulator.founding import BALANCE
 
+_BROKEN_CHAIN = """
+SELECT account, number FROM (
+    SELECT account, number, balance - amount AS before, lag(balance, 1, 0) OVER (
+        PARTITION BY account ORDER BY number) AS last FROM entries
+) WHERE before != last LIMIT 1
+"""
+
 
 class RightBalances(Checker):
     name = "right balances"
@@ -43,6 +50,10 @@ class RightBalances(Checker):
             ).fetchone()
             if entries[0] != balance or entries[1] != entries[2]:
                 self.broken(f"the entries of {address} sum to {entries[0]}, and its balance is {balance}")
+        for bank in self.world.living():
+            broken = bank.disk.connection.execute(_BROKEN_CHAIN).fetchone()
+            if broken is not None:
+                self.broken(f"entry {broken[1]} of {broken[0]} does not go on where the one before it ended")
         self._check_mandates(used)
 
     def _committed(self, bank: Ispb) -> list[Record]:

@@ -6,7 +6,7 @@ from ciranda.simulator.faults.crash import Crash, CrashInRecovery, CrashInWrite,
 from ciranda.simulator.faults.delay import Delay
 from ciranda.simulator.faults.disks import FailingCommits, FullDisk
 from ciranda.simulator.faults.duplication import Duplication
-from ciranda.simulator.faults.liars import Forgery, Garbage, TwoDecisions, TwoPayments
+from ciranda.simulator.faults.liars import Forgery, Garbage, Impossible, Meddling, TwoDecisions, TwoPayments
 from ciranda.simulator.faults.loss import Loss, LostAnswer, LostQuestion
 from ciranda.simulator.faults.partition import CutOff, OneWay, Partition
 from ciranda.simulator.faults.pause import Pause
@@ -27,10 +27,12 @@ AnyFault = (
     | FullDisk
     | Garbage
     | Gone
+    | Impossible
     | LongAbsence
     | Loss
     | LostAnswer
     | LostQuestion
+    | Meddling
     | OneWay
     | Partition
     | Pause

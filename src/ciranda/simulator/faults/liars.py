@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ciranda.agreement.header import Header, Part, digest, leaf
-from ciranda.agreement.message import Answer, Busy, Decision, Prepare, Question, Tell
+from ciranda.agreement.message import Answer, Busy, Decision, Prepare, Question, Tell, Violated
+from ciranda.agreement.participant import State
 from ciranda.identity import EndToEndId, Ispb, make_end_to_end_id
 from ciranda.instant import Instant
 from ciranda.payment import Transfer
@@ -117,11 +118,82 @@ class TwoDecisions(Fault, frozen=True, kw_only=True, tag="two_decisions"):
             await _tell(world, liar, victim, prepare.header, Decision.ABORT)
 
 
+class Impossible(Fault, frozen=True, kw_only=True, tag="impossible"):
+    """A bank prepares what no honest bank prepares: each must be called a violation, and change nothing."""
+
+    every_s: Span = (0.5, 3.0)
+
+    async def rage(self, world: "World", dice: SeededDice) -> None:
+        while True:
+            await asyncio.sleep(dice.within(self.every_s))
+            liar, victim, other = dice.some(world.founded.banks, 3)
+            id = _new_lie(world, dice, liar)
+            right = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
+            header, (part,) = right.header, right.parts
+            what, question = dice.pick(
+                [
+                    ("another amount than the header's", replace(right, parts=(_dearer(part),))),
+                    ("participants twice", _with(right, participants=(*header.participants, victim))),
+                    ("a foreign witness first", _with(right, witnesses=(other,))),
+                    ("two witnesses", _with(right, witnesses=(liar, victim))),
+                    (
+                        "a bank that is no member",
+                        _with(right, participants=(*header.participants, Ispb("99999999"))),
+                    ),
+                    ("no transfer", replace(right, parts=())),
+                    ("a transfer twice", replace(right, parts=(part, part))),
+                ]
+            )
+            world.strike(self.name, f"{world.banks[liar].name} prepares {what}: {world.transcript.label(id)}")
+            answer = await hear(world, liar, victim, question)
+            if answer is not None and not isinstance(answer, Violated):
+                world.fail("evidence", f"{world.banks[victim].name} was asked for {what}, and said {answer}")
+
+
+class Meddling(Fault, frozen=True, kw_only=True, tag="meddling"):
+    """A member tells the decision on a payment that is none of its business."""
+
+    every_s: Span = (0.2, 2.0)
+
+    async def rage(self, world: "World", dice: SeededDice) -> None:
+        while True:
+            await asyncio.sleep(dice.within(self.every_s))
+            victim = world.banks[dice.pick(world.founded.banks)]
+            found = [
+                record
+                for record in world.records(victim.ispb)
+                if record.state is State.PREPARED and record.id not in world.lies
+            ]
+            if not found:
+                continue
+            record = dice.pick(found)
+            assert record.header is not None, "what is prepared has a header"
+            concerned = {*record.header.participants, *record.header.witnesses}
+            strangers = [bank for bank in world.founded.banks if bank not in concerned]
+            if strangers:
+                label = world.transcript.label(record.id)
+                meddler, decision = dice.pick(strangers), dice.pick([Decision.COMMIT, Decision.ABORT])
+                world.strike(
+                    self.name, f"{world.banks[meddler].name} tells {victim.name} {decision} of {label}"
+                )
+                world.meddled.add(record.id)
+                answer = await _tell(world, meddler, victim.ispb, record.header, decision)
+                if answer is not None and not isinstance(answer, Violated):
+                    world.fail("evidence", f"{victim.name} believed a bank that has no part in {label}")
+
+
+def _dearer(part: Part) -> Part:
+    return replace(part, transfer=replace(part.transfer, amount=part.transfer.amount + 1))
+
+
+def _with(prepare: Prepare, **changes: object) -> Prepare:
+    return replace(prepare, header=replace(prepare.header, **changes))
+
+
 def _new_lie(world: "World", dice: SeededDice, liar: Ispb) -> EndToEndId:
     tail = f"Lie{dice.bits(32) % 10**8:08d}"
     id = make_end_to_end_id(liar, world.banks[liar].clock.now(), tail)
     world.lies.add(id)
-    world.liars.add(liar)
     return id
 
 

@@ -31,4 +31,4 @@ class Nonsense(Workload, frozen=True, kw_only=True, tag="nonsense"):
                 token = world.founded.mandates[there, other, here]
             case _:
                 paid = replace(paid, source=AccountId(f"{here}.0001.1234563"))
-        yield world.clients.insist(world.clients.place(here, payer, [paid], [token]))
+        yield world.clients.insist(world.clients.place(here, payer, [paid], [token], hopeless=True))

@@ -195,6 +195,10 @@ class Peers(Protocol):
         """Up until a request to it failed; up again with any signed message from it (PROTOCOL 5.8)."""
         ...
 
+    async def met(self) -> None:
+        """Returns once any peer has been heard since the start, or at once where there is none."""
+        ...
+
 
 Respond = Callable[[Ispb, Sequence[Question]], Awaitable[Sequence[Answer]]]
 """What the peers' listener calls: the sender was verified; the answers are in the order of the questions."""

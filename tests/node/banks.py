@@ -77,6 +77,9 @@ class DirectPeers:
     def reachable(self, bank: Ispb) -> bool:
         return bank not in self._network.down
 
+    async def met(self) -> None:
+        """Somebody is always there."""
+
 
 class Banks:
     """A consortium of such banks. Every one has Ana and Bia as customers, each with R$ 1.000 in her account."""

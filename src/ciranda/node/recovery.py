@@ -31,6 +31,7 @@ FIRST_WAIT_MS = 500
 LONGEST_WAIT_MS = 10_000
 ALONE_WAIT_MS = POSTPONED_MAX_MS - ASK_TIMEOUT_MS
 ROUND_S = (0.3, 0.7)
+ALONE_S = 15.0
 
 
 class Recovery:
@@ -63,7 +64,12 @@ class Recovery:
         self._wake.set()
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever, from the moment when somebody was there to say whether this bank was put back (PROTOCOL 2.6): what
+        an older database calls undecided may have been decided since. A bank that hears nobody goes on alone."""
+        try:
+            await asyncio.wait_for(self._peers.met(), ALONE_S)
+        except TimeoutError:
+            log.warning("nobody_heard")
         while True:
             try:
                 busy = await self._round()

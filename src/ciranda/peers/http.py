@@ -61,6 +61,9 @@ class HttpPeers:
         self._request_timeout_s = request_timeout_ms / 1000
         self._peers = {m.ispb: _Peer(m, self._carry, waiting_max) for m in roster.peers_of(own)}
         self._closed = True
+        self._met = asyncio.Event()
+        if not self._peers:
+            self._met.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_return: list[Callable[[Ispb], None]] = []
         """Called, in the event loop, with each peer that turns from down to up."""
@@ -92,6 +95,9 @@ class HttpPeers:
     def reachable(self, bank: Ispb) -> bool:
         peer = self._peers.get(bank)
         return peer is not None and peer.up
+
+    async def met(self) -> None:
+        await self._met.wait()
 
     def heard_from(self, bank: Ispb) -> None:
         """Any signed message from a peer makes it up at once: the listener calls this for its requests."""
@@ -170,6 +176,7 @@ class HttpPeers:
 
     def _heard(self, peer: "_Peer") -> None:
         peer.words += 1
+        self._met.set()
         if peer.up:
             return
         peer.up = True

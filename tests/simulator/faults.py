@@ -357,4 +357,100 @@ FAULTS = (
         within=20,
         scenario="liars",
     ),
+    Planted(
+        name="3.7: a transfer need not fit the header's leaf",
+        changes=(
+            Change("engine.answering:_check_parts", "leaf(part) != header.leaves[part.index]", "False"),
+        ),
+        within=20,
+        scenario="liars",
+    ),
+    Planted(
+        name="2.5: any member may tell a decision",
+        changes=(Change("engine.answering:_tell", "if not {sender, own} <= banks:", "if False:"),),
+        within=20,
+        scenario="liars",
+    ),
+    Planted(
+        name="3.4: anybody's mandate will do",
+        changes=(
+            Change(
+                "engine.mandate:Mandate.serves",
+                "self.payer == payer",
+                "True",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="5.9: a key may be used for something else",
+        changes=(Change("engine.decide:decide", "if mismatched(view, claim_of(input)):", "if False:"),),
+        within=20,
+    ),
+    Planted(
+        name="3.6: the reason of a refusal is worked out anew",
+        changes=(
+            Change(
+                "engine.paying:begin",
+                "return Step(writes=Writes(), reply=Paid(record=view.records[EndToEndId(key.made)]))",
+                "record = view.records[EndToEndId(key.made)]\n"
+                "        if record.refusal is not None:\n"
+                "            from msgspec.structs import replace\n"
+                "            record = replace(record, refusal=Refusal(code=Code.ABORTED, bank=view.bank.ispb))\n"
+                "        return Step(writes=Writes(), reply=Paid(record=record))",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="4.1: a ballot is used before it is written down",
+        changes=(
+            Change(
+                "engine.concluding:take_ballot",
+                "Step(writes=Writes(records={taken.id: taken}), reply",
+                "Step(writes=Writes(), reply",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="5.6: witnesses that are no participants are not told",
+        changes=(
+            Change(
+                "engine.settling:others",
+                "{*record.header.participants, *record.header.witnesses}",
+                "{*record.header.participants}",
+            ),
+        ),
+        within=20,
+        scenario="duels",
+    ),
+    Planted(
+        name="5.8: a peer that was down stays down",
+        changes=(Change("peers.http:HttpPeers._heard", "if peer.up:", "if True:"),),
+        within=10,
+    ),
+    Planted(
+        name="a failed write stops the writer for ever",
+        changes=(
+            Change(
+                "node.batches:Batches._work",
+                "finally:\n        self._idle_lanes += 1",
+                "except Unavailable:\n        raise\n    else:\n        self._idle_lanes += 1",
+            ),
+            Change("node.batches:Batches._write", "return\n", "raise\n"),
+        ),
+        within=10,
+    ),
+    Planted(
+        name="3.5: a peer may owe more than it was allowed",
+        changes=(
+            Change(
+                "ledger.booking:Book.place",
+                "if debtor.available < booking.amount:",
+                "if debtor.available < booking.amount and not debtor.id.startswith('clearing'):",
+            ),
+        ),
+        within=20,
+    ),
 )

@@ -2,7 +2,6 @@
 money of a living bank's customer waits for a bank that is gone, where the roster asks for several witnesses."""
 
 from ciranda.agreement.participant import State
-from ciranda.engine.settling import others
 from ciranda.identity import Ispb
 from ciranda.simulator.checkers.checker import Checker
 
@@ -29,7 +28,8 @@ class DoubtEnds(Checker):
             told = record.state.decided and record.header is not None and not record.untold
             if not told or not record.coordinated_by(coordinator) or record.id in self.world.lies:
                 continue
-            for bank in others(record, coordinator):
+            assert record.header is not None, "it was looked at"
+            for bank in sorted({*record.header.participants, *record.header.witnesses} - {coordinator}):
                 theirs = self.world.record(bank, record.id)
                 if theirs is None or theirs.state is not record.state:
                     label = self.world.transcript.label(record.id)

@@ -453,4 +453,27 @@ FAULTS = (
         ),
         within=20,
     ),
+    Planted(
+        name="3.6: a Prepare that comes again is refused for another reason",
+        changes=(
+            Change(
+                "engine.answering:_prepare",
+                "None if say is Say.YES else record.refusal",
+                "None if say is Say.YES else Refusal(code=Code.DEADLINE_PASSED, bank=view.bank.ispb)",
+            ),
+        ),
+        within=20,
+    ),
+    Planted(
+        name="3.5: what one peer owes is booked as another's debt",
+        changes=(
+            Change(
+                "engine.record:booking_of",
+                "else clearing(bank_of(source))",
+                "else clearing(Ispb('10000002' if (bank_of(source), bank) == ('10000001', '10000003') "
+                "else bank_of(source)))",
+            ),
+        ),
+        within=5,
+    ),
 )

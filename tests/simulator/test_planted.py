@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from ciranda.simulator.checkers import CHECKERS
 from ciranda.simulator.run import Result, simulate
 from ciranda.simulator.scenario import load
 from tests.simulator.faults import FAULTS
@@ -32,3 +33,10 @@ def test_a_planted_fault_is_caught(fault: Planted) -> None:
     assert result is not None, f"{fault.within} seeds of {fault.scenario} did not show it"
     assert result.checker != "simulator", result.what
     CAUGHT[str(result.checker)] += 1
+
+
+def test_every_checker_has_caught_something() -> None:
+    if CAUGHT.total() < len(FAULTS):
+        pytest.skip("only after all of the planted faults")
+    blind = {checker.name for checker in CHECKERS} - set(CAUGHT)
+    assert not blind

@@ -15,7 +15,7 @@ from ciranda.node.node import Node
 from ciranda.peers.transport import Response
 from ciranda.ports import PeerUnreachable, Unavailable
 from ciranda.roster import Roster
-from ciranda.simulator.dice import SeededDice
+from ciranda.simulator.dice import PatientDice, SeededDice
 from ciranda.simulator.disk import Disk
 from ciranda.simulator.loop import OUTSIDE, Process, VirtualLoop
 from ciranda.simulator.network import Network, Parcel, Wire
@@ -76,7 +76,9 @@ class SimulatedBank:
         network: Network,
         seed: int,
         note: Note,
+        quiet: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`quiet` says whether nothing has happened anywhere for a while."""
         self.ispb = ispb
         self.name = name
         self.key = key
@@ -97,6 +99,7 @@ class SimulatedBank:
         self._network = network
         self._seed = seed
         self._note = note
+        self._quiet = quiet
         self._births = 0
         self._dice = SeededDice(seed, f"bank {ispb}")
         network.receivers[ispb] = self
@@ -121,7 +124,7 @@ class SimulatedBank:
             worker = Worker(process)
             self.workers.append(worker)
             self._note(self.name, f"starts process {self._births}")
-            process.spawn(self._serve(worker, SeededDice(self._seed, f"process {process.name}")))
+            process.spawn(self._serve(worker))
 
     def crash(self, why: str, workers: int | None = None) -> None:
         """`kill -9`: of all its processes, or of so many. They are not asked, and clean nothing up."""
@@ -146,7 +149,9 @@ class SimulatedBank:
         for worker in self.workers:
             worker.process.resume()
 
-    async def _serve(self, worker: Worker, dice: SeededDice) -> None:
+    async def _serve(self, worker: Worker) -> None:
+        dice = PatientDice(self._seed, f"process {worker.process.name}", self._quiet)
+
         def put_back(why: str) -> None:
             self.stopped_because = why
             self._note(self.name, f"refuses to go on: {why}")

@@ -4,10 +4,12 @@ Each has a stream of its own, so that to take one fault out of a scenario does n
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_PATIENCE = 25
 
 Span = tuple[float, float]
 """From, to."""
@@ -45,3 +47,15 @@ class SeededDice:
         """`count` different ones, in a random order."""
         left = list(among)
         return [left.pop(int(self._random.random() * len(left))) for _ in range(min(count, len(left)))]
+
+
+class PatientDice(SeededDice):
+    """A process's dice. While nothing happens anywhere its waits are long, so that a quiet day costs little."""
+
+    def __init__(self, seed: int, name: str, quiet: Callable[[], bool]) -> None:
+        super().__init__(seed, name)
+        self._quiet = quiet
+
+    def between(self, low: float, high: float) -> float:
+        drawn = super().between(low, high)
+        return drawn * _PATIENCE if self._quiet() else drawn

@@ -31,6 +31,8 @@ from ciranda.storage.rows import RECORDS
 CALM_S = 45.0
 """Virtual seconds within which all doubt must end once the faults have stopped."""
 ONCE_MORE_S = 15.0
+QUIET_S = 30.0
+"""After so long without anything, banks wait longer between their rounds."""
 _LOOK_S = 0.5
 
 
@@ -54,6 +56,7 @@ class World:
         """How often each kind of fault struck."""
         self.lies: set[EndToEndId] = set()
         """Payments that a bank lied about: of these only each honest bank's own book can be whole."""
+        self._stirred = 0.0
         self.meddled: set[EndToEndId] = set()
         """Real payments about which a bank that has no part in them has said something."""
         self.gone: set[Ispb] = set()
@@ -81,6 +84,7 @@ class World:
                 self.network,
                 seed,
                 self.note,
+                self.quiet,
             )
         self.clients = Clients(self.banks, self.dice("clients"), self._told, self.note)
         self.checkers: list[Checker] = [kind(self) for kind in CHECKERS]
@@ -103,6 +107,14 @@ class World:
         """A fault does something: it is counted and written down."""
         self.faults_seen[fault] += 1
         self.note(fault, what)
+        self._stir()
+
+    def quiet(self) -> bool:
+        """Whether for a while no client has waited, no fault has struck and no message was lost."""
+        return self.loop.time() > self._stirred + QUIET_S
+
+    def _stir(self) -> None:
+        self._stirred = self.loop.time()
 
     def fail(self, checker: str, what: str) -> None:
         """What must hold does not: the run ends here."""
@@ -130,6 +142,7 @@ class World:
     def asked(self, process: Process, sender: Ispb, receiver: Ispb, question: Question) -> None:
         words = self.transcript.question(question)
         if words is not None:
+            self._stir()
             self.note(f"{self.banks[sender].name} > {self.banks[receiver].name}", words)
             for checker in self.checkers:
                 checker.on_asked(process.name, sender, receiver, question)
@@ -147,6 +160,7 @@ class World:
             checker.on_delivered(process.name, answering, question, answer)
 
     def missed(self, sender: Ispb, receiver: Ispb, what: str) -> None:
+        self._stir()
         self.note(f"{self.banks[sender].name} > {self.banks[receiver].name}", f"a {what} is lost")
 
     def _told(self, told: Told) -> None:
@@ -228,6 +242,7 @@ class World:
                 self.loop.create_task(ordering)
 
     async def _calm(self) -> None:
+        self._stir()
         for bank in self.living():
             bank.resume()
             bank.clock.wrong_by_ms = 0

@@ -30,6 +30,7 @@ from ciranda.storage.rows import RECORDS
 
 CALM_S = 45.0
 """Virtual seconds within which all doubt must end once the faults have stopped."""
+FIND_S = 5.0
 ONCE_MORE_S = 15.0
 QUIET_S = 30.0
 """After so long without anything, banks wait longer between their rounds."""
@@ -261,6 +262,8 @@ class World:
 
     async def _try_once_more(self) -> None:
         """Whatever they went through, the banks still pay: each a centavo, to itself and to the next."""
+        # So long they may need to find each other again.
+        await asyncio.sleep(FIND_S)
         banks = [bank.ispb for bank in self.living()]
         payer, payee, _ = self.founded.customers
         orders = []

@@ -6,6 +6,7 @@ they know. In the end nothing may be in doubt, and everything must add up.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -57,11 +58,11 @@ class World:
         """How often each kind of fault struck."""
         self.lies: set[EndToEndId] = set()
         """Payments that a bank lied about: of these only each honest bank's own book can be whole."""
-        self._stirred = 0.0
         self.meddled: set[EndToEndId] = set()
         """Real payments about which a bank that has no part in them has said something."""
         self.gone: set[Ispb] = set()
         """Banks that never return."""
+        self._stirred = 0.0
         dice = self.dice("world")
         count = dice.whole(*scenario.consortium.banks)
         deadline_ms = dice.whole(*scenario.consortium.deadline_ms)
@@ -184,8 +185,9 @@ class World:
 
     def run(self) -> None:
         """To the end, or to the first failure."""
+        before = structlog.get_config()
         structlog.configure(
-            processors=[self._hear_log], wrapper_class=structlog.make_filtering_bound_logger(30)
+            processors=[self._hear_log], wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
         )
         self.loop.create_task(self._go())
         try:
@@ -196,6 +198,7 @@ class World:
                     worker.process.on_death.clear()
                     worker.process.die()
             self.loop.close()
+            structlog.configure(**before)
         if self.failure is None and self.loop.mishaps:
             self.failure = Failure("no mistakes", self.loop.mishaps[0])
 

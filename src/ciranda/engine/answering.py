@@ -131,7 +131,7 @@ def _ask(view: View, sender: Ispb, ask: Ask, now: Instant) -> Step:
     if header.witnesses == (view.bank.ispb,):
         return _ask_sole_witness(view, sender, header, now)
     if view.bank.ispb not in header.witnesses:
-        return _ask_participant(view, header)
+        return _ask_participant(view, sender, header)
     record = _witnessed(view, sender, header, now)
     if ask.ballot is None or ask.ballot.bank != sender or ask.ballot.round == 0:
         raise Violation("the ballot is not the sender's")
@@ -154,9 +154,12 @@ def _ask_sole_witness(view: View, sender: Ispb, header: Header, now: Instant) ->
     return _say(_decided(record), writes)
 
 
-def _ask_participant(view: View, header: Header) -> Step:
+def _ask_participant(view: View, sender: Ispb, header: Header) -> Step:
     """Not a witness, but perhaps told already; anything but a decision counts for nothing (PROTOCOL 6.6)."""
     record = _known(view, header.id, digest(header))
+    _check_header(view, header)
+    if sender not in header.participants and sender not in header.witnesses:
+        raise Violation("only a bank of the payment asks for its decision")
     known = record is not None and record.state.decided
     return _say(_decided(record) if record is not None and known else Busy())
 

@@ -91,6 +91,7 @@ class Recovery:
         await self._take(records)
         if not records:
             self._tries.clear()
+            self._register.forget()
         return len(records) == AT_ONCE
 
     async def _go_on_with(self, returned: set[Ispb]) -> None:
@@ -149,7 +150,6 @@ class Recovery:
             if not found.state.decided:
                 await self._ask_participants(record)
                 return
-            self._register.forget(record.id)
         elif ours:
             # The attempt is dead, and this bank is the only witness: it decides abort (PROTOCOL 5.5).
             reply = await self._batches.owe(Decide(id=record.id, decision=Decision.ABORT, refusal=None))

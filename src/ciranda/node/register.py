@@ -83,8 +83,7 @@ class RegisterClient:
         )
         if _say_decided(answers):
             return await self._learn(record, answers)
-        if self._note_outbid(record.id, answers):
-            return record
+        self._note_outbid(record.id, answers)
         promised += [
             answer.accepted
             for answer in answers.values()
@@ -168,9 +167,9 @@ class RegisterClient:
             self._outbid[id] = max(*ballots, self._outbid.get(id, ballots[0]))
         return bool(ballots)
 
-    def forget(self, id: EndToEndId) -> None:
-        """The payment is decided: nobody will bid for it any more."""
-        self._outbid.pop(id, None)
+    def forget(self) -> None:
+        """Nothing is being recovered any more."""
+        self._outbid.clear()
 
 
 def _accepts(answer: Answer, ballot: Ballot) -> bool:

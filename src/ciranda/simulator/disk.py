@@ -61,6 +61,7 @@ class Disk:
 
     def put_right(self) -> None:
         self.connection.deserialize(self.books.serialize())
+        self.books.close()
         self.books = self.connection
 
     def writer(self) -> sqlite3.Connection:
@@ -69,8 +70,14 @@ class Disk:
 
     def reader(self) -> Engine:
         slot = _slot(self._slot)
-        slot.connection = self.connection
+        slot.look_at(self.connection)
         return slot.engine
+
+    def close(self) -> None:
+        """The simulation is over."""
+        _slot(self._slot).look_at(None)
+        for connection in {self.connection, self.books}:
+            connection.close()
 
 
 class _Writer:
@@ -165,7 +172,7 @@ class _Slot:
     """A reader over whatever connection it is given: made once, for what SQLAlchemy compiles it keeps by engine."""
 
     def __init__(self) -> None:
-        self.connection: sqlite3.Connection | None = None
+        self._connection: sqlite3.Connection | None = None
         self.isolation_level: str | None = None
         self.engine = sqlite_reader(create_engine("sqlite://", creator=lambda: self, poolclass=StaticPool))
 
@@ -191,10 +198,12 @@ class _Slot:
         if self._get().in_transaction:
             self._get().execute(statement)
 
+    def look_at(self, connection: sqlite3.Connection | None) -> None:
+        self._connection = connection
+
     def _get(self) -> sqlite3.Connection:
-        if self.connection is None:
-            self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        return self.connection
+        assert self._connection is not None, "nobody looks at a disk before there is one"
+        return self._connection
 
 
 _slots: dict[int, _Slot] = {}

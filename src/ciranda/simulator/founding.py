@@ -115,6 +115,8 @@ def found(count: int) -> Founded:
         loop.run_until_complete(establish())
     finally:
         loop.close()
+        for disk in disks.values():
+            disk.close()
     return founded
 
 

@@ -88,6 +88,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         # Finer than any wait here, and coarser than what a float can tell apart after years.
         self._clock_resolution = 1e-7
         self._selector = self
+        self.outside: list[asyncio.Task[Any]] = []
+        """The tasks that belong to no process."""
         self.mishaps: list[str] = []
         """Errors in callbacks, which nobody else hears of."""
         self.set_task_factory(_make_task)
@@ -176,4 +178,6 @@ def _make_task(
     process = (copy_context() if context is None else context).get(PROCESS)
     if process is not None:
         process.keep(task)
+    elif isinstance(loop, VirtualLoop):
+        loop.outside.append(task)
     return task

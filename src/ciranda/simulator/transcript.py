@@ -25,9 +25,12 @@ class Transcript:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._labels: dict[EndToEndId, str] = {}
+        self.ended = False
+        """Nothing that happens now belongs to the story."""
 
     def add(self, time: float, who: str, what: str) -> None:
-        self._lines.append(f"{time:10.4f}  {who:<18}  {what}")
+        if not self.ended:
+            self._lines.append(f"{time:10.4f}  {who:<18}  {what}")
 
     def label(self, payment: EndToEndId) -> str:
         """A short name for a payment: p1, p2, … in the order in which they are first heard of."""

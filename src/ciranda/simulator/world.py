@@ -123,7 +123,7 @@ class World:
         if self.failure is None:
             self.failure = Failure(checker, what)
             self.note("VIOLATION", f"{checker}: {what}")
-            self.loop.stop()
+            self._stop()
 
     def living(self) -> list[SimulatedBank]:
         """All that are not gone for ever."""
@@ -189,16 +189,21 @@ class World:
         structlog.configure(
             processors=[self._hear_log], wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
         )
-        self.loop.create_task(self._go())
+
+        self.loop.create_task(self._go()).add_done_callback(lambda _: self._stop())
         try:
             self.loop.run_forever()
         finally:
+            self.transcript.ended = True
+            self.loop.run_until_complete(self._cease())
             for bank in self.banks.values():
                 for worker in bank.workers:
                     worker.process.on_death.clear()
                     worker.process.die()
             self.loop.close()
             structlog.configure(**before)
+            for bank in self.banks.values():
+                bank.disk.close()
         if self.failure is None and self.loop.mishaps:
             self.failure = Failure("no mistakes", self.loop.mishaps[0])
 
@@ -209,8 +214,18 @@ class World:
         except Exception as error:
             self.fail("simulator", repr(error))
             raise
-        finally:
+
+    def _stop(self) -> None:
+        if not self.transcript.ended:
             self.loop.stop()
+
+    async def _cease(self) -> None:
+        """After a failure clients and faults are still at work."""
+        left = [task for task in self.loop.outside if not task.done() and task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
 
     async def _storm(self) -> None:
         dice = self.dice("storm")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "spec" / "README.md"])
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -28,6 +28,11 @@ def prose(page: Path) -> str:
 def shell(page: Path) -> list[str]:
     """The blocks marked `sh`, in order."""
     return [block for language, block in _FENCE.findall(page.read_text()) if language == "sh"]
+
+
+def diagrams(words: str) -> list[str]:
+    """The blocks marked `mermaid`, in order."""
+    return [block for language, block in _FENCE.findall(words) if language == "mermaid"]
 
 
 def links(page: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from ciranda.cli.main import app as commands
 from ciranda.refusal import ISO, PRECEDENCE, Code
 from ciranda.wire.problem import STATUS
 from ciranda.wire.signature import PATH
-from tests.docs import pages
+from tests.docs import diagrams, pages
 
 API, CLI, OPERATING, PROTOCOL = (f"docs/{name}.md" for name in ("API", "CLI", "OPERATING", "PROTOCOL"))
 
@@ -179,6 +180,13 @@ def test_the_participants_table_is_the_codes() -> None:
     assert pages.rows(table) == [
         [state, event, after, effect, say] for (state, event), (after, effect, say) in TABLE.items()
     ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "drawn"), [("## 3. Participant", diagrams.participant), ("## 4. Witness", diagrams.witness)]
+)
+def test_a_diagram_is_drawn_from_the_code(heading: str, drawn: Callable[[], str]) -> None:
+    assert pages.diagrams(pages.section(PROTOCOL, heading)) == [drawn()], f"it should be:\n{drawn()}"
 
 
 def test_every_sentence_that_code_or_tests_cite_is_written() -> None:

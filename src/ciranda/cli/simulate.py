@@ -119,8 +119,10 @@ def _many(scenario: Scenario, seeds: range, jobs: int | None, *, quiet: bool) ->
 
 
 def _report(tally: Tally, scenario: Scenario) -> None:
+    minutes = tally.virtual_s / 60
+    length = f"{minutes / 60:,.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
     out.print(
-        f"Scenario {scenario.name}: {tally.seeds:,} seeds, {tally.virtual_s / 3600:,.1f} hours of virtual time."
+        f"Scenario {scenario.name}: {tally.seeds:,} seed{'s' * (tally.seeds > 1)}, {length} of virtual time."
     )
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(tally.outcomes.items()))
     out.print(f"Payments: {tally.orders:,}" + (f" ({told})." if told else "."))

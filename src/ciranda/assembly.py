@@ -165,7 +165,8 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
             children.append(subprocess.Popen(command, pass_fds=handles))  # noqa: S603
         stopping.wait(WATCH_S)
     for child in children:
-        child.terminate()
+        # On a database that was put back not even what is under way may come to its end.
+        child.kill() if status == PUT_BACK else child.terminate()
     for child in children:
         try:
             child.wait(STOP_WORKERS_S)
@@ -196,22 +197,19 @@ PUT_BACK = 3
 def _run(settings: BankSettings, sockets: list[socket.socket]) -> None:
     _configure_log(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        status = runner.run(_live(settings, sockets))
-    if status:
-        sys.exit(status)
+        runner.run(_live(settings, sockets))
 
 
-async def _live(settings: BankSettings, sockets: list[socket.socket]) -> int:
+def _put_back(why: str) -> None:
+    """Nothing that this process has in hand may go on, not even to its end: it rests on a database that is wrong."""
+    log.critical("put_back", why=why)
+    sys.stderr.flush()
+    os._exit(PUT_BACK)
+
+
+async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    status = 0
-
-    def put_back(why: str) -> None:
-        nonlocal status
-        status = PUT_BACK
-        log.critical("put_back", why=why)
-        stop.set()
-
     bank = _bank(settings)
     clock, dice = WallClock(), SystemDice()
     store = make_store(settings.database, bank, clock, dice)
@@ -226,7 +224,7 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> int:
         HttpTransport(),
         clock,
         dice,
-        put_back,
+        _put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
     )
@@ -255,7 +253,6 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> int:
     store.close()
     stopped.cancel()
     log.info("stopped", bank=settings.ispb)
-    return status
 
 
 class House(msgspec.Struct, frozen=True):

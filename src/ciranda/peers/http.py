@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, fits
@@ -29,6 +30,8 @@ from ciranda.ports import Dice, Heights, PeerSilent, PeerUnreachable, PutBack
 from ciranda.roster import Member, Roster
 from ciranda.wire.messages import Malformed, decode_answers, encode_batch, encode_question
 from ciranda.wire.signature import PATH, BadSignature, Seal
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 PROBE_WAIT_S = (0.5, 1.0)
 SILENCE_S = (1.0, 2.0)
@@ -164,6 +167,10 @@ class HttpPeers:
         body = encode_batch(self._own, peer.ispb, own, seen, questions)
         headers = self._seal.sign_request(peer.ispb, body, self._now())
         response = await self._transport.post(peer.url, headers, body)
+        if response.status == 401 and peer.up:
+            log.warning(
+                "peer_refuses_signature", peer=peer.ispb, answer=response.body[:500].decode(errors="replace")
+            )
         if response.status != 200:
             raise Lost(f"status {response.status}")
         self._seal.verify_response(headers, response.status, response.headers, response.body, self._now())

@@ -289,7 +289,9 @@ def build(
         dice,
         seconds,
         transport,
-        request_timeout_ms=bank.roster.deadline_ms // 2,
+        # A vote is waited for until the deadline (PROTOCOL 5.3); that a peer is silent is known sooner.
+        request_timeout_ms=bank.roster.deadline_ms,
+        probe_timeout_ms=bank.roster.deadline_ms // 2,
     )
     node = make_node(
         bank, store, heights, peers, clock, dice, operator_token=operator_token, sealing_key=sealing_key

@@ -57,6 +57,8 @@ def simulate(
     """Runs whole consortia under faults, one for each seed, and watches that nothing is lost and nobody waits for ever.
 
     The same seed does the same, to the letter. The first failure is shown with the shortest command that repeats it.
+
+    Example: ciranda simulate --seeds 1000
     """
     if list_scenarios:
         _list()

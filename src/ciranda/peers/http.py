@@ -52,6 +52,7 @@ class HttpPeers:
         transport: Transport,
         *,
         request_timeout_ms: int = 10_000,
+        probe_timeout_ms: int = 5_000,
         waiting_max: int = 10_000,
     ) -> None:
         """`now`: seconds since 1970. `waiting_max`: of questions that wait to be sent to one peer."""
@@ -62,6 +63,7 @@ class HttpPeers:
         self._now = now
         self._transport = transport
         self._request_timeout_s = request_timeout_ms / 1000
+        self._probe_timeout_s = probe_timeout_ms / 1000
         self._peers = {m.ispb: _Peer(m, self._carry, waiting_max) for m in roster.peers_of(own)}
         self._closed = True
         self._met = asyncio.Event()
@@ -221,7 +223,7 @@ class HttpPeers:
     def _send_probe(self, peer: "_Peer") -> asyncio.Task[None]:
         """The answer itself is not looked at: that a valid one came is what makes the peer up."""
         loop = asyncio.get_running_loop()
-        letter = Letter(_PROBE, loop.time() + self._request_timeout_s, loop.create_future())
+        letter = Letter(_PROBE, loop.time() + self._probe_timeout_s, loop.create_future())
         letter.answer.add_done_callback(lambda answer: answer.exception())
         return self._spawn(self._carry(peer, [letter]))
 

@@ -77,6 +77,7 @@ class Pair:
 
     def cannot_pay(self) -> None:
         answer = self._ana.pay(transfer(self._mine, self._till, 1))
+        assert answer.status_code == 422, answer.text
         assert refused(answer, answer.json()["code"])["code"] in ("bank_unreachable", "deadline_passed")
 
 

@@ -367,7 +367,7 @@ FAULTS = (
     ),
     Planted(
         name="2.5: any member may tell a decision",
-        changes=(Change("engine.answering:_tell", "if not {sender, own} <= banks:", "if False:"),),
+        changes=(Change("engine.answering:_tell", "if not {sender, own} <= header.banks:", "if False:"),),
         within=20,
         scenario="liars",
     ),
@@ -418,7 +418,7 @@ FAULTS = (
         changes=(
             Change(
                 "engine.settling:others",
-                "{*record.header.participants, *record.header.witnesses}",
+                "record.header.banks",
                 "{*record.header.participants}",
             ),
         ),

@@ -27,6 +27,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     leaves: tuple[str, ...]
     """One salted hash a transfer, in the payment's order, in hexadecimal."""
 
+    @property
+    def banks(self) -> frozenset[Ispb]:
+        """All that have a part in it, the coordinator among them: it is a witness."""
+        return frozenset((*self.participants, *self.witnesses))
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One transfer of a payment, with what proves that it is the one that the header means."""

@@ -158,7 +158,7 @@ def _ask_participant(view: View, sender: Ispb, header: Header) -> Step:
     """Not a witness, but perhaps told already; anything but a decision counts for nothing (PROTOCOL 6.6)."""
     record = _known(view, header.id, digest(header))
     _check_header(view, header)
-    if sender not in header.participants and sender not in header.witnesses:
+    if sender not in header.banks:
         raise Violation("only a bank of the payment asks for its decision")
     known = record is not None and record.state.decided
     return _say(_decided(record) if record is not None and known else Busy())
@@ -170,8 +170,7 @@ def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
         raise Violation("the header is not the payment's")
     record = _known(view, tell.id, tell.digest)
     _check_header(view, header)
-    banks = {coordinator_of(tell.id), *header.participants, *header.witnesses}
-    if not {sender, own} <= banks:
+    if not {sender, own} <= header.banks:
         raise Violation("only a bank of the payment tells its decision, and only to another")
     if record is None or record.state is State.UNKNOWN:
         if coordinator_of(tell.id) == own:
@@ -204,7 +203,7 @@ def _witnessed(view: View, sender: Ispb, header: Header, now: Instant) -> Record
     _check_header(view, header)
     if view.bank.ispb not in header.witnesses:
         raise Violation("we are no witness of this payment")
-    if sender not in header.participants and sender not in header.witnesses:
+    if sender not in header.banks:
         raise Violation("only a bank of the payment asks its witnesses")
     if record is None:
         if coordinator_of(header.id) == view.bank.ispb:
@@ -219,10 +218,8 @@ def _registered(record: Record, register: Register, said: Answer) -> Step:
 
 
 def _decided(record: Record) -> Decided:
-    committed = record.state is State.COMMITTED
-    return Decided(
-        id=record.id, decision=Decision.COMMIT if committed else Decision.ABORT, refusal=record.refusal
-    )
+    assert record.decision is not None, "only what is decided is answered so"
+    return Decided(id=record.id, decision=record.decision, refusal=record.refusal)
 
 
 def _known(view: View, id: EndToEndId, asked_digest: str) -> Record | None:
@@ -255,7 +252,7 @@ def _check_header(view: View, header: Header) -> None:
         raise Violation("the witnesses are not an odd set")
     if header.witnesses[0] != coordinator_of(header.id):
         raise Violation("the coordinator is not the first witness")
-    if any(bank not in members for bank in (*header.participants, *header.witnesses)):
+    if not header.banks <= members.keys():
         raise Violation("a bank of the payment is no member of the consortium")
 
 

@@ -6,8 +6,7 @@ As a witness this bank answers its own attempts by the same rules as everyone el
 from msgspec.structs import replace
 
 from ciranda.agreement.ballot import outranking
-from ciranda.agreement.message import Accepted, Decision
-from ciranda.agreement.participant import State
+from ciranda.agreement.message import Accepted
 from ciranda.agreement.witness import Register, asked, majority, proposed
 from ciranda.engine.input import Accept, TakeBallot
 from ciranda.engine.record import Record
@@ -49,11 +48,11 @@ def accept(view: View, order: Accept, now: Instant) -> Step:
 
 def register_of(record: Record) -> Register:
     """This bank's row of the payment's register."""
-    decision = None
-    if record.state.decided:
-        decision = Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT
     return Register(
-        promised=record.promised, accepted=record.accepted, decision=decision, refusal=record.refusal
+        promised=record.promised,
+        accepted=record.accepted,
+        decision=record.decision,
+        refusal=record.refusal,
     )
 
 

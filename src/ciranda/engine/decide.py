@@ -7,8 +7,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from ciranda.agreement.message import Decision, Violated, payment_of
-from ciranda.agreement.participant import State
+from ciranda.agreement.message import Violated, payment_of
 from ciranda.engine.answering import answer
 from ciranda.engine.concluding import accept, take_ballot
 from ciranda.engine.counter import (
@@ -103,7 +102,7 @@ def _decided(view: View, input: Decide | Learn, now: Instant) -> Step:
 
 def _evidence(record: Record, input: Decide | Learn) -> Writes:
     """Somebody says of a decided payment that it was decided otherwise: one of us is wrong, and an operator must see."""
-    if isinstance(input, Decide) or (input.decision is Decision.COMMIT) == (record.state is State.COMMITTED):
+    if isinstance(input, Decide) or input.decision is record.decision:
         return Writes()
     reason = f"says that it was decided to {input.decision}, and here it is {record.state}"
     return Writes(violations=[ViolationSeen(peer=input.said_by, payment=record.id, reason=reason)])

@@ -12,6 +12,8 @@ from ciranda.ledger.booking import Booking
 from ciranda.payment import Kind, Status, Transfer
 from ciranda.refusal import Refusal
 
+_DECISIONS = {State.COMMITTED: Decision.COMMIT, State.ABORTED: Decision.ABORT}
+
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One transfer of a payment, as this bank knows it, and the mandate of ours that allows it."""
@@ -59,6 +61,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                 return Status.AWAITING_APPROVAL
             case _:
                 return Status.PENDING
+
+    @property
+    def decision(self) -> Decision | None:
+        """None while it is not decided, or not known here to be."""
+        return _DECISIONS.get(self.state)
 
     def coordinated_by(self, bank: Ispb) -> bool:
         return coordinator_of(self.id) == bank

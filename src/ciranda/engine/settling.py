@@ -60,4 +60,4 @@ def others(record: Record, bank: Ispb) -> tuple[Ispb, ...]:
     """The other banks of the payment: each of them must hear the decision."""
     if record.header is None:
         return ()
-    return tuple(sorted({*record.header.participants, *record.header.witnesses} - {bank}))
+    return tuple(sorted(record.header.banks - {bank}))

@@ -279,13 +279,13 @@ class Coordinator:
 
 def telling(record: Record) -> Tell:
     """What is told of a decided payment."""
-    assert record.state.decided, "only what is decided is told"
+    assert record.decision is not None, "only what is decided is told"
     assert record.header is not None, "only a payment that left its bank is told"
     assert record.digest is not None, "only a payment that left its bank is told"
     return Tell(
         id=record.id,
         digest=record.digest,
-        decision=Decision.COMMIT if record.state is State.COMMITTED else Decision.ABORT,
+        decision=record.decision,
         refusal=record.refusal,
         header=record.header,
     )

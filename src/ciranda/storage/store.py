@@ -82,7 +82,7 @@ class SqlStore:
     async def open(self) -> None:
         """Makes the bank's own accounts where they are missing, and sets their floors as the roster says."""
         await self._write(self._prepare_own_accounts)
-        self._height = await self.read_height()
+        await self.read_height()
 
     def close(self) -> None:
         self._database.close()
@@ -96,7 +96,9 @@ class SqlStore:
         return self._height
 
     async def read_height(self) -> int:
-        return await self._look(look.height)
+        # Known from now on, so that it need not be read for every batch in which a peer shows it.
+        self._height = max(self._height, await self._look(look.height))
+        return self._height
 
     # The one way in for money.
 

@@ -29,7 +29,7 @@ class DoubtEnds(Checker):
             if not told or not record.coordinated_by(coordinator) or record.id in self.world.lies:
                 continue
             assert record.header is not None, "it was looked at"
-            for bank in sorted({*record.header.participants, *record.header.witnesses} - {coordinator}):
+            for bank in sorted(record.header.banks - {coordinator}):
                 theirs = self.world.record(bank, record.id)
                 if theirs is None or theirs.state is not record.state:
                     label = self.world.transcript.label(record.id)

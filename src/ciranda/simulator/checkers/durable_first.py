@@ -1,6 +1,6 @@
 """2.3, 5.6: what is answered, and what is told, is durable before: looked up on the disk in the moment it leaves."""
 
-from ciranda.agreement.message import Accepted, Answer, Decided, Decision, Done, Question, Tell, Vote
+from ciranda.agreement.message import Accepted, Answer, Decided, Done, Question, Tell, Vote
 from ciranda.agreement.participant import State
 from ciranda.identity import Ispb
 from ciranda.simulator.checkers.checker import Checker
@@ -12,7 +12,7 @@ class DurableFirst(Checker):
     def on_asked(self, process: str, sender: Ispb, receiver: Ispb, question: Question) -> None:
         if isinstance(question, Tell) and question.id not in self.world.lies:
             record = self.world.record(sender, question.id)
-            if record is None or record.state is not _STATES[question.decision]:
+            if record is None or record.decision is not question.decision:
                 state = "nothing" if record is None else record.state.value
                 words = self.world.transcript.question(question)
                 self.broken(f"{self.world.banks[sender].name} says {words!r}; its disk says {state}")
@@ -31,11 +31,11 @@ class DurableFirst(Checker):
                     fine = state is State.ABORTED
             case Decided():
                 record = self.world.record(sender, answer.id)
-                fine = record is not None and record.state is _STATES[answer.decision]
+                fine = record is not None and record.decision is answer.decision
             case Done():
                 assert isinstance(question, Tell), "only telling is answered so"
                 record = self.world.record(sender, answer.id)
-                fine = record is not None and record.state is _STATES[question.decision]
+                fine = record is not None and record.decision is question.decision
             case Accepted():
                 record = self.world.record(sender, answer.id)
                 fine = record is not None and (
@@ -48,6 +48,3 @@ class DurableFirst(Checker):
             words = self.world.transcript.answer(question, answer)
             state_name = "nothing" if record is None else record.state.value
             self.broken(f"{self.world.banks[sender].name} says {words!r}; its disk says {state_name}")
-
-
-_STATES = {Decision.COMMIT: State.COMMITTED, Decision.ABORT: State.ABORTED}

@@ -23,7 +23,7 @@ class OneDecision(Checker):
             return
         for other in self.world.banks:
             record = self.world.record(other, payment)
-            if record is not None and record.state.decided and record.state is not _STATES[decision]:
+            if record is not None and record.state.decided and record.decision is not decision:
                 self.broken(
                     f"{self.world.banks[bank].name} says that {self.world.transcript.label(payment)} is decided: "
                     f"{decision.value}; in {self.world.banks[other].name} it is {record.state.value}"
@@ -39,6 +39,3 @@ class OneDecision(Checker):
             if len(by_state) > 1:
                 where = ", ".join(f"{state.value} in {bank}" for state, bank in by_state.items())
                 self.broken(f"{self.world.transcript.label(payment)} is {where}")
-
-
-_STATES = {Decision.COMMIT: State.COMMITTED, Decision.ABORT: State.ABORTED}

@@ -168,8 +168,7 @@ class Meddling(Fault, frozen=True, kw_only=True, tag="meddling"):
                 continue
             record = dice.pick(found)
             assert record.header is not None, "what is prepared has a header"
-            concerned = {*record.header.participants, *record.header.witnesses}
-            strangers = [bank for bank in world.founded.banks if bank not in concerned]
+            strangers = [bank for bank in world.founded.banks if bank not in record.header.banks]
             if strangers:
                 label = world.transcript.label(record.id)
                 meddler, decision = dice.pick(strangers), dice.pick([Decision.COMMIT, Decision.ABORT])

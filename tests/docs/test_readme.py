@@ -1,9 +1,7 @@
 """The README's commands do what it says: they exist, and its tour is walked from end to end."""
 
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ciranda.cli.demo import free_base_port
 from tests.docs import pages
 
 BIN = Path(sys.executable).parent
@@ -43,7 +42,7 @@ def test_every_file_that_the_architecture_names_exists_with_its_functions() -> N
 
 
 def test_the_tour_is_walked(tmp_path: Path) -> None:
-    base = _free_base_port()
+    base = free_base_port()
     blocks = [_on_ports(block, base) for block in pages.shell(pages.ROOT / "README.md")]
     first = next(number for number, block in enumerate(blocks) if "ciranda init" in block)
     last = next(number for number, block in enumerate(blocks) if "ciranda audit" in block)
@@ -68,18 +67,6 @@ def _on_ports(block: str, base: int) -> str:
     """The block as it stands, but with the banks on other ports, and this installation's `ciranda`."""
     block = re.sub(r"127\.0\.0\.1:81(\d\d)", lambda match: f"127.0.0.1:{base + int(match[1])}", block)
     return block.replace(".venv/bin/ciranda", str(BIN / "ciranda"))
-
-
-def _free_base_port() -> int:
-    for base in random.sample(range(11_000, 30_000, 200), 50):
-        try:
-            for port in (*range(base + 1, base + 5), *range(base + 101, base + 105)):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
 
 
 @contextmanager

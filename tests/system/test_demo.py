@@ -169,6 +169,8 @@ def test_up_fails_when_a_bank_cannot_start_and_leaves_none_running(folder: Path)
     base = free_base_port()
     assert ciranda("init", folder, "--base-port", base).returncode == 0
     with socket.socket() as taken:
+        # As a server takes it: also while a connection of an earlier test still lingers there.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", base + 3))
         taken.listen()
         done = ciranda("up", folder)

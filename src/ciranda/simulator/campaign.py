@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -39,18 +40,9 @@ def run(scenario: Scenario, seeds: Sequence[int], jobs: int | None) -> Iterator[
         yield from (simulate(scenario, seed) for seed in seeds)
         return
     # Not forked: a seed must not see what the parent has in memory.
-    with multiprocessing.get_context("spawn").Pool(jobs, _begin, (scenario,)) as pool:
-        yield from pool.imap_unordered(_one, seeds)
+    with multiprocessing.get_context("spawn").Pool(jobs, _leave_ctrl_c_to_the_parent) as pool:
+        yield from pool.imap_unordered(partial(simulate, scenario), seeds)
 
 
-_scenario: list[Scenario] = []
-
-
-def _begin(scenario: Scenario) -> None:
-    # Ctrl-C is the parent's to hear.
+def _leave_ctrl_c_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _scenario[:] = [scenario]
-
-
-def _one(seed: int) -> Result:
-    return simulate(_scenario[0], seed)

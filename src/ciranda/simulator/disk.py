@@ -8,14 +8,13 @@ import asyncio
 import concurrent.futures
 import sqlite3
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import Any, cast
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.loop import PROCESS, VirtualLoop
+from ciranda.simulator.loop import VirtualLoop
 from ciranda.storage.opening import sqlite_reader
 
 _WRITE_S: Span = (0.0004, 0.004)
@@ -28,13 +27,12 @@ class PowerCut(BaseException):
 
 
 class Disk:
-    def __init__(self, slot: int, image: bytes | None, dice: SeededDice) -> None:
+    def __init__(self, slot: int, image: bytes, dice: SeededDice) -> None:
         """`slot`: which of the simulation's few readers it uses; disks that are in use at once have different ones."""
         self.connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        if image is not None:
-            self.connection.deserialize(image)
+        self.connection.deserialize(image)
         self.connection.execute("PRAGMA foreign_keys=ON")
         self.books = self.connection
         """What the bank has durably written, as checkers read it: also while another disk stands in its place."""
@@ -149,9 +147,6 @@ class Arm(concurrent.futures.Executor):
             return
         except Exception as raised:
             result, error = None, raised
-        process = copy_context().get(PROCESS)
-        if process is not None and not process.alive:
-            return
         if not self._writing:
             _tell(done, result, error)
         else:
@@ -178,9 +173,6 @@ class _Slot:
 
     def cursor(self) -> sqlite3.Cursor:
         return self._get().cursor()
-
-    def execute(self, statement: str) -> sqlite3.Cursor:
-        return self._get().execute(statement)
 
     def create_function(self, *arguments: Any, **more: Any) -> None:
         """SQLAlchemy brings functions that we do not use."""

@@ -122,8 +122,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if process is None:
             return super().call_soon(callback, *arguments, context=context)
         handle = super().call_soon(_never, context=context)
-        handle._callback = _turn  # type: ignore[attr-defined]
-        handle._args = (process, handle, callback, arguments)
+        _make_turn(handle, process, callback, arguments)
         return handle
 
     def call_at(  # type: ignore[override]
@@ -134,8 +133,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if process is None:
             return super().call_at(when, callback, *arguments, context=context)
         handle = super().call_at(when, _never, context=context)
-        handle._callback = _turn  # type: ignore[attr-defined]
-        handle._args = (process, handle, callback, arguments)
+        _make_turn(handle, process, callback, arguments)
         return handle
 
     def run_in_executor(  # type: ignore[override]
@@ -151,6 +149,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 def _never() -> None:
     """Stands where `_turn` will, which needs its own handle."""
+
+
+def _make_turn(
+    handle: asyncio.Handle, process: Process, callback: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
+    handle._callback = _turn  # type: ignore[attr-defined]
+    handle._args = (process, handle, callback, arguments)
 
 
 def _turn(

@@ -95,16 +95,27 @@ class Network:
         self.carry(parcel)
         return parcel.answer
 
-    def carry(self, parcel: Parcel, extra_delay: float = 0.0) -> None:
+    def carry(self, parcel: Parcel) -> None:
         """Also for what was carried before, and is now replayed."""
         fate = self._fate(parcel.sender, parcel.receiver, parcel)
+        self._travel(parcel, fate, parcel.sender, parcel.receiver, "request", lambda: self._arrive(parcel))
+
+    def _travel(
+        self,
+        parcel: Parcel,
+        fate: Fate,
+        sender: Ispb,
+        receiver: Ispb,
+        what: str,
+        arrive: Callable[[], None],
+    ) -> None:
         if fate.lost or fate.broken:
-            self._watcher.missed(parcel.sender, parcel.receiver, "request")
+            self._watcher.missed(sender, receiver, what)
         if fate.broken:
             self._later(fate.delay, lambda: _fail(parcel, "the connection broke"))
         elif not fate.lost:
             for delay in (fate.delay, *fate.again):
-                self._later(delay + extra_delay, lambda: self._arrive(parcel))
+                self._later(delay, arrive)
 
     def _arrive(self, parcel: Parcel) -> None:
         receiver = self.receivers.get(parcel.receiver)
@@ -120,20 +131,22 @@ class Network:
         if response is None:
             self._later(fate.delay, lambda: _fail(parcel, "the connection was reset"))
             return
-        if response.status == 200:
-            for question, answer in said(parcel, response):
-                self._watcher.answered(parcel.receiver, parcel.sender, question, answer)
-        if fate.lost or fate.broken:
-            self._watcher.missed(parcel.receiver, parcel.sender, "response")
-        if fate.broken:
-            self._later(fate.delay, lambda: _fail(parcel, "the connection broke"))
-        elif not fate.lost:
-            self._later(fate.delay, lambda: self._deliver(parcel, response))
+        said = _said(parcel, response)
+        for question, answer in said:
+            self._watcher.answered(parcel.receiver, parcel.sender, question, answer)
+        self._travel(
+            parcel,
+            fate,
+            parcel.receiver,
+            parcel.sender,
+            "response",
+            lambda: self._deliver(parcel, response, said),
+        )
 
-    def _deliver(self, parcel: Parcel, response: Response) -> None:
+    def _deliver(self, parcel: Parcel, response: Response, said: list[tuple[Question, Answer]]) -> None:
         if not parcel.answer.done():
-            if parcel.process is not None and response.status == 200:
-                for question, answer in said(parcel, response):
+            if parcel.process is not None:
+                for question, answer in said:
                     self._watcher.delivered(parcel.process, parcel.receiver, question, answer)
             parcel.answer.set_result(response)
 
@@ -181,8 +194,10 @@ def _questions(body: bytes) -> tuple[Question, ...]:
         return ()
 
 
-def said(parcel: Parcel, response: Response) -> list[tuple[Question, Answer]]:
-    """The parcel's questions with their answers."""
+def _said(parcel: Parcel, response: Response) -> list[tuple[Question, Answer]]:
+    """The parcel's questions with their answers; none, if it was refused as a whole."""
+    if response.status != 200:
+        return []
     try:
         answers = decode_answers(response.body).answers
     except Malformed:

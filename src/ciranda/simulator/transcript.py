@@ -42,13 +42,6 @@ class Transcript:
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)
 
-    def about(self, payment_label: str) -> list[str]:
-        """The lines that name one payment."""
-        return [line for line in self._lines if payment_label in line.replace(",", " ").split()]
-
-    def last(self, count: int) -> list[str]:
-        return self._lines[-count:]
-
     # Words for messages. Probes are left out: they are many, and change nothing.
 
     def question(self, question: Question) -> str | None:

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault, standing
+from ciranda.simulator.faults.fault import Fault, victim
 
 if TYPE_CHECKING:
     from ciranda.simulator.world import World
@@ -19,9 +19,8 @@ class Gone(Fault, frozen=True, kw_only=True, tag="gone"):
 
     async def rage(self, world: "World", dice: SeededDice) -> None:
         await asyncio.sleep(dice.within(self.at_s))
-        banks = standing(world)
-        if banks and not world.gone:
-            bank = dice.pick(banks)
+        bank = victim(world, dice)
+        if bank is not None and not world.gone:
             world.strike(self.name, f"{bank.name} is lost for ever")
             world.gone.add(bank.ispb)
             bank.locked = True
@@ -38,10 +37,9 @@ class LongAbsence(Fault, frozen=True, kw_only=True, tag="long_absence"):
 
     async def rage(self, world: "World", dice: SeededDice) -> None:
         await asyncio.sleep(dice.within(self.at_s))
-        banks = standing(world)
-        if not banks:
+        bank = victim(world, dice)
+        if bank is None:
             return
-        bank = dice.pick(banks)
         days = dice.within(self.days)
         world.strike(self.name, f"{bank.name} goes away for {days:.1f} days")
         bank.locked = True

@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault
+from ciranda.simulator.faults.fault import Fault, Recurring
 
 if TYPE_CHECKING:
     from ciranda.simulator.world import World
@@ -20,20 +20,18 @@ class ClockSkew(Fault, frozen=True, kw_only=True, tag="clock_skew"):
             bank.clock.wrong_by_ms += int(wrong_by * 1000)
 
 
-class ClockJump(Fault, frozen=True, kw_only=True, tag="clock_jump"):
+class ClockJump(Recurring, frozen=True, kw_only=True, tag="clock_jump"):
     every_s: Span = (2.0, 8.0)
     seconds: Span = (1.0, 3_600.0)
     """By how much, either way; small jumps are as likely as large ones."""
     lasts_s: Span = (0.5, 10.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            bank = dice.pick(list(world.banks.values()))
-            least, most = self.seconds
-            jump = least * (most / least) ** dice.between(0, 1) * dice.pick((-1, 1))
-            world.strike(self.name, f"{bank.name}'s clock jumps by {jump:.1f} s")
-            bank.clock.wrong_by_ms += int(jump * 1000)
-            await asyncio.sleep(dice.within(self.lasts_s))
-            world.note(self.name, f"{bank.name}'s clock is put right")
-            bank.clock.wrong_by_ms = 0
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        bank = dice.pick(list(world.banks.values()))
+        least, most = self.seconds
+        jump = least * (most / least) ** dice.between(0, 1) * dice.pick((-1, 1))
+        world.strike(self.name, f"{bank.name}'s clock jumps by {jump:.1f} s")
+        bank.clock.wrong_by_ms += int(jump * 1000)
+        await asyncio.sleep(dice.within(self.lasts_s))
+        world.note(self.name, f"{bank.name}'s clock is put right")
+        bank.clock.wrong_by_ms = 0

@@ -4,25 +4,23 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault
+from ciranda.simulator.faults.fault import Fault, Recurring
 
 if TYPE_CHECKING:
     from ciranda.simulator.world import World
 
 
-class FullDisk(Fault, frozen=True, kw_only=True, tag="full_disk"):
+class FullDisk(Recurring, frozen=True, kw_only=True, tag="full_disk"):
     every_s: Span = (2.0, 10.0)
     lasts_s: Span = (0.2, 6.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            bank = dice.pick(list(world.banks.values()))
-            world.strike(self.name, f"{bank.name}'s disk is full")
-            bank.disk.full = True
-            await asyncio.sleep(dice.within(self.lasts_s))
-            world.note(self.name, f"{bank.name}'s disk has room again")
-            bank.disk.full = False
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        bank = dice.pick(list(world.banks.values()))
+        world.strike(self.name, f"{bank.name}'s disk is full")
+        bank.disk.full = True
+        await asyncio.sleep(dice.within(self.lasts_s))
+        world.note(self.name, f"{bank.name}'s disk has room again")
+        bank.disk.full = False
 
 
 class FailingCommits(Fault, frozen=True, kw_only=True, tag="failing_commits"):

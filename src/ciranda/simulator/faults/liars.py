@@ -19,7 +19,7 @@ from ciranda.payment import Transfer
 from ciranda.peers.transport import Lost, Response
 from ciranda.roster import Roster
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault
+from ciranda.simulator.faults.fault import Recurring
 from ciranda.wire.messages import decode_answers, encode_batch, encode_question
 from ciranda.wire.signature import Seal
 
@@ -27,158 +27,130 @@ if TYPE_CHECKING:
     from ciranda.simulator.world import World
 
 
-class Garbage(Fault, frozen=True, kw_only=True, tag="garbage"):
+_NOBODYS_KEY = Ed25519PrivateKey.from_private_bytes(b"not the key of any member here!!")
+
+
+class Garbage(Recurring, frozen=True, kw_only=True, tag="garbage"):
     """Bytes that mean nothing, properly signed or not."""
 
     every_s: Span = (0.2, 2.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            sender, receiver = dice.some(world.founded.banks, 2)
-            body = dice.bits(8 * 64).to_bytes(64, "big")
-            if dice.chance(0.5):
-                body = encode_batch(sender, receiver, 0, 0, [b'{"type":"Tell","id":7}'])
-            world.strike(self.name, f"in the name of {world.banks[sender].name}")
-            send(world, sender, receiver, world.banks[sender].key, body)
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        sender, receiver = dice.some(world.founded.banks, 2)
+        body = dice.bits(8 * 64).to_bytes(64, "big")
+        if dice.chance(0.5):
+            body = encode_batch(sender, receiver, 0, 0, [b'{"type":"Tell","id":7}'])
+        world.strike(self.name, f"in the name of {world.banks[sender].name}")
+        send(world, sender, receiver, world.banks[sender].key, body)
 
 
-class Forgery(Fault, frozen=True, kw_only=True, tag="forgery"):
+class Forgery(Recurring, frozen=True, kw_only=True, tag="forgery"):
     """Somebody tells decisions about real payments, with a key that is no member's."""
 
     every_s: Span = (0.2, 2.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        key = Ed25519PrivateKey.from_private_bytes(b"not the key of any member here!!")
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            receiver = world.banks[dice.pick(world.founded.banks)]
-            rows = receiver.disk.connection.execute(
-                "SELECT id FROM payments WHERE state = 'prepared' ORDER BY id"
-            ).fetchall()
-            if not rows:
-                continue
-            record = world.record(receiver.ispb, dice.pick(rows)[0])
-            assert record is not None, "it was there just now"
-            assert record.header is not None, "what is prepared has a header"
-            assert record.digest is not None, "and its digest"
-            sender = dice.pick([bank for bank in world.founded.banks if bank != receiver.ispb])
-            lie = Tell(
-                id=record.id,
-                digest=record.digest,
-                decision=dice.pick([Decision.COMMIT, Decision.ABORT]),
-                refusal=None,
-                header=record.header,
-            )
-            label = world.transcript.label(record.id)
-            world.strike(self.name, f"tells {receiver.name} {lie.decision.value} of {label}")
-            say(world, sender, receiver.ispb, lie, key)
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        receiver = world.banks[dice.pick(world.founded.banks)]
+        undecided = _undecided(world, receiver.ispb)
+        if not undecided:
+            return
+        header = dice.pick(undecided)
+        sender = dice.pick([bank for bank in world.founded.banks if bank != receiver.ispb])
+        lie = _telling(header, dice.pick([Decision.COMMIT, Decision.ABORT]))
+        label = world.transcript.label(header.id)
+        world.strike(self.name, f"tells {receiver.name} {lie.decision.value} of {label}")
+        say(world, sender, receiver.ispb, lie, _NOBODYS_KEY)
 
 
-class TwoPayments(Fault, frozen=True, kw_only=True, tag="two_payments"):
+class TwoPayments(Recurring, frozen=True, kw_only=True, tag="two_payments"):
     """A bank prepares two different payments under one id."""
 
     every_s: Span = (1.0, 5.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            liar, victim = dice.some(world.founded.banks, 2)
-            id = _new_lie(world, dice, liar)
-            world.strike(self.name, f"{world.banks[liar].name} prepares {world.transcript.label(id)} twice")
-            first, second = (
-                _prepare(world, dice, id, liar, victim, amount) for amount in dice.some(range(1, 500), 2)
-            )
-            answers = [await hear(world, liar, victim, question) for question in (first, second)]
-            if None not in answers:
-                _expect_evidence(world, victim, liar, id, "two payments under one id")
-            # The lie is taken back, so that nothing waits for ever for its end.
-            await _tell(world, liar, victim, first.header, Decision.ABORT)
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        liar, victim = dice.some(world.founded.banks, 2)
+        id = _new_lie(world, dice, liar)
+        world.strike(self.name, f"{world.banks[liar].name} prepares {world.transcript.label(id)} twice")
+        first, second = (
+            _prepare(world, dice, id, liar, victim, amount) for amount in dice.some(range(1, 500), 2)
+        )
+        answers = [await hear(world, liar, victim, question) for question in (first, second)]
+        if None not in answers:
+            _expect_evidence(world, victim, liar, id, "two payments under one id")
+        # The lie is taken back, so that nothing waits for ever for its end.
+        await _tell(world, liar, victim, first.header, Decision.ABORT)
 
 
-class TwoDecisions(Fault, frozen=True, kw_only=True, tag="two_decisions"):
+class TwoDecisions(Recurring, frozen=True, kw_only=True, tag="two_decisions"):
     """A bank tells commit and abort of one payment."""
 
     every_s: Span = (1.0, 5.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            liar, victim = dice.some(world.founded.banks, 2)
-            id = _new_lie(world, dice, liar)
-            world.strike(
-                self.name, f"{world.banks[liar].name} tells two decisions of {world.transcript.label(id)}"
-            )
-            prepare = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
-            await hear(world, liar, victim, prepare)
-            decisions = dice.some([Decision.COMMIT, Decision.ABORT], 2)
-            answers = [await _tell(world, liar, victim, prepare.header, decision) for decision in decisions]
-            if None not in answers:
-                _expect_evidence(world, victim, liar, id, "two decisions of one payment")
-            await _tell(world, liar, victim, prepare.header, Decision.ABORT)
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        liar, victim = dice.some(world.founded.banks, 2)
+        id = _new_lie(world, dice, liar)
+        world.strike(
+            self.name, f"{world.banks[liar].name} tells two decisions of {world.transcript.label(id)}"
+        )
+        prepare = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
+        await hear(world, liar, victim, prepare)
+        decisions = dice.some([Decision.COMMIT, Decision.ABORT], 2)
+        answers = [await _tell(world, liar, victim, prepare.header, decision) for decision in decisions]
+        if None not in answers:
+            _expect_evidence(world, victim, liar, id, "two decisions of one payment")
+        await _tell(world, liar, victim, prepare.header, Decision.ABORT)
 
 
-class Impossible(Fault, frozen=True, kw_only=True, tag="impossible"):
+class Impossible(Recurring, frozen=True, kw_only=True, tag="impossible"):
     """A bank prepares what no honest bank prepares: each must be called a violation, and change nothing."""
 
     every_s: Span = (0.5, 3.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            liar, victim, other = dice.some(world.founded.banks, 3)
-            id = _new_lie(world, dice, liar)
-            right = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
-            header, (part,) = right.header, right.parts
-            what, question = dice.pick(
-                [
-                    ("another amount than the header's", replace(right, parts=(_dearer(part),))),
-                    ("participants twice", _with(right, participants=(*header.participants, victim))),
-                    ("a foreign witness first", _with(right, witnesses=(other,))),
-                    ("two witnesses", _with(right, witnesses=(liar, victim))),
-                    (
-                        "a bank that is no member",
-                        _with(right, participants=(*header.participants, Ispb("99999999"))),
-                    ),
-                    ("no transfer", replace(right, parts=())),
-                    ("a transfer twice", replace(right, parts=(part, part))),
-                ]
-            )
-            world.strike(self.name, f"{world.banks[liar].name} prepares {what}: {world.transcript.label(id)}")
-            answer = await hear(world, liar, victim, question)
-            if answer is not None and not isinstance(answer, Violated):
-                world.fail("evidence", f"{world.banks[victim].name} was asked for {what}, and said {answer}")
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        liar, victim, other = dice.some(world.founded.banks, 3)
+        id = _new_lie(world, dice, liar)
+        right = _prepare(world, dice, id, liar, victim, dice.whole(1, 500))
+        header, (part,) = right.header, right.parts
+        what, question = dice.pick(
+            [
+                ("another amount than the header's", replace(right, parts=(_dearer(part),))),
+                ("participants twice", _with(right, participants=(*header.participants, victim))),
+                ("a foreign witness first", _with(right, witnesses=(other,))),
+                ("two witnesses", _with(right, witnesses=(liar, victim))),
+                (
+                    "a bank that is no member",
+                    _with(right, participants=(*header.participants, Ispb("99999999"))),
+                ),
+                ("no transfer", replace(right, parts=())),
+                ("a transfer twice", replace(right, parts=(part, part))),
+            ]
+        )
+        world.strike(self.name, f"{world.banks[liar].name} prepares {what}: {world.transcript.label(id)}")
+        answer = await hear(world, liar, victim, question)
+        if answer is not None and not isinstance(answer, Violated):
+            world.fail("evidence", f"{world.banks[victim].name} was asked for {what}, and said {answer}")
 
 
-class Meddling(Fault, frozen=True, kw_only=True, tag="meddling"):
+class Meddling(Recurring, frozen=True, kw_only=True, tag="meddling"):
     """A member tells the decision on a payment that is none of its business."""
 
     every_s: Span = (0.2, 2.0)
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            victim = world.banks[dice.pick(world.founded.banks)]
-            found = [
-                record
-                for record in world.records(victim.ispb)
-                if record.state is State.PREPARED and record.id not in world.lies
-            ]
-            if not found:
-                continue
-            record = dice.pick(found)
-            assert record.header is not None, "what is prepared has a header"
-            strangers = [bank for bank in world.founded.banks if bank not in record.header.banks]
-            if strangers:
-                label = world.transcript.label(record.id)
-                meddler, decision = dice.pick(strangers), dice.pick([Decision.COMMIT, Decision.ABORT])
-                world.strike(
-                    self.name, f"{world.banks[meddler].name} tells {victim.name} {decision} of {label}"
-                )
-                world.meddled.add(record.id)
-                answer = await _tell(world, meddler, victim.ispb, record.header, decision)
-                if answer is not None and not isinstance(answer, Violated):
-                    world.fail("evidence", f"{victim.name} believed a bank that has no part in {label}")
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        victim = world.banks[dice.pick(world.founded.banks)]
+        undecided = [header for header in _undecided(world, victim.ispb) if header.id not in world.lies]
+        if not undecided:
+            return
+        header = dice.pick(undecided)
+        strangers = [bank for bank in world.founded.banks if bank not in header.banks]
+        if strangers:
+            label = world.transcript.label(header.id)
+            meddler, decision = dice.pick(strangers), dice.pick([Decision.COMMIT, Decision.ABORT])
+            world.strike(self.name, f"{world.banks[meddler].name} tells {victim.name} {decision} of {label}")
+            world.meddled.add(header.id)
+            answer = await _tell(world, meddler, victim.ispb, header, decision)
+            if answer is not None and not isinstance(answer, Violated):
+                world.fail("evidence", f"{victim.name} believed a bank that has no part in {label}")
 
 
 def _dearer(part: Part) -> Part:
@@ -225,8 +197,20 @@ def _prepare(
 async def _tell(
     world: "World", liar: Ispb, victim: Ispb, header: Header, decision: Decision
 ) -> Answer | None:
-    lie = Tell(id=header.id, digest=digest(header), decision=decision, refusal=None, header=header)
-    return await hear(world, liar, victim, lie)
+    return await hear(world, liar, victim, _telling(header, decision))
+
+
+def _telling(header: Header, decision: Decision) -> Tell:
+    return Tell(id=header.id, digest=digest(header), decision=decision, refusal=None, header=header)
+
+
+def _undecided(world: "World", bank: Ispb) -> list[Header]:
+    """The payments that the bank has promised and knows no decision of."""
+    return [
+        record.header
+        for record in world.records(bank)
+        if record.state is State.PREPARED and record.header is not None
+    ]
 
 
 def _expect_evidence(world: "World", victim: Ispb, liar: Ispb, id: EndToEndId, what: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ciranda.identity import Ispb
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault
+from ciranda.simulator.faults.fault import Recurring, blowing
 from ciranda.simulator.network import Fate, Parcel
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Cut:
             fate.lost = True
 
 
-class _Cutting(Fault, frozen=True, kw_only=True):
+class _Cutting(Recurring, frozen=True, kw_only=True):
     every_s: Span = (2.0, 10.0)
     lasts_s: Span = (0.5, 8.0)
 
@@ -33,25 +33,19 @@ class _Cutting(Fault, frozen=True, kw_only=True):
 
     both_ways = True
 
-    async def rage(self, world: "World", dice: SeededDice) -> None:
-        while True:
-            await asyncio.sleep(dice.within(self.every_s))
-            here, there = self.draw(world, dice)
-            pairs = {(a, b) for a in here for b in there}
-            if self.both_ways:
-                pairs |= {(b, a) for a, b in pairs}
-            sides = " and ".join(", ".join(world.banks[bank].name for bank in side) for side in (here, there))
-            world.strike(
-                self.name,
-                f"no way {'between' if self.both_ways else 'from the first to the second of'} {sides}",
-            )
-            cut = Cut(pairs)
-            world.network.weather.append(cut)
-            try:
-                await asyncio.sleep(dice.within(self.lasts_s))
-            finally:
-                world.network.weather.remove(cut)
-            world.note(self.name, "the way is free again")
+    async def strike(self, world: "World", dice: SeededDice) -> None:
+        here, there = self.draw(world, dice)
+        pairs = {(a, b) for a in here for b in there}
+        if self.both_ways:
+            pairs |= {(b, a) for a, b in pairs}
+        sides = " and ".join(", ".join(world.banks[bank].name for bank in side) for side in (here, there))
+        world.strike(
+            self.name,
+            f"no way {'between' if self.both_ways else 'from the first to the second of'} {sides}",
+        )
+        with blowing(world, Cut(pairs)):
+            await asyncio.sleep(dice.within(self.lasts_s))
+        world.note(self.name, "the way is free again")
 
 
 class Partition(_Cutting, frozen=True, kw_only=True, tag="partition"):

@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault, standing
+from ciranda.simulator.faults.fault import Fault, victim
 from ciranda.simulator.founding import blank_image
 
 if TYPE_CHECKING:
@@ -24,10 +24,9 @@ class PutBack(Fault, frozen=True, kw_only=True, tag="put_back"):
 
     async def rage(self, world: "World", dice: SeededDice) -> None:
         await asyncio.sleep(dice.within(self.at_s))
-        banks = standing(world)
-        if not banks:
+        bank = victim(world, dice)
+        if bank is None:
             return
-        bank = dice.pick(banks)
         backup, then = bank.disk.image(), height(bank)
         await asyncio.sleep(dice.within(self.older_by_s))
         if not bank.up or bank.paused or not _all_have_heard(world, bank, then):

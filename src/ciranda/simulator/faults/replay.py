@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ciranda.identity import Ispb
 from ciranda.simulator.dice import SeededDice, Span
-from ciranda.simulator.faults.fault import Fault
+from ciranda.simulator.faults.fault import Fault, blowing
 from ciranda.simulator.network import Fate, Parcel
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ class Replay(Fault, frozen=True, kw_only=True, tag="replay"):
 
     async def rage(self, world: "World", dice: SeededDice) -> None:
         keeper = _Keeping(dice, self.kept)
-        world.network.weather.append(keeper)
-        try:
+        with blowing(world, keeper):
             while True:
                 await asyncio.sleep(dice.within(self.every_s))
                 if keeper.parcels:
@@ -27,8 +26,6 @@ class Replay(Fault, frozen=True, kw_only=True, tag="replay"):
                     names = world.banks[old.sender].name, world.banks[old.receiver].name
                     world.strike(self.name, f"an old request of {names[0]} to {names[1]} arrives again")
                     world.network.carry(old)
-        finally:
-            world.network.weather.remove(keeper)
 
 
 class _Keeping:

@@ -5,10 +5,13 @@ worker, and a row that is to be made is inserted first and locked then: two work
 one of them sees what the other did.
 """
 
+import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors
@@ -21,6 +24,7 @@ from ciranda.storage.transaction import Conflict, RowKey, columns, key_columns, 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 15_000
 
+T = TypeVar("T")
 
 _AWAY = (
     psycopg.OperationalError,
@@ -32,6 +36,8 @@ _AWAY = (
 
 
 class PostgresqlDatabase:
+    """The port Database: a connection and a thread for each lane."""
+
     shared = True
 
     def __init__(self, url: str, lanes: int = 3) -> None:
@@ -39,9 +45,17 @@ class PostgresqlDatabase:
         self._url = url
         self._local = threading.local()
         self._open: list[psycopg.Connection[Row]] = []
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="writer")
+
+    async def run(self, work: "Callable[[PostgresqlTransaction], T]") -> T:
+        def whole() -> T:
+            with self._transaction() as transaction:
+                return work(transaction)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, whole)
 
     @contextmanager
-    def transaction(self) -> "Iterator[PostgresqlTransaction]":
+    def _transaction(self) -> "Iterator[PostgresqlTransaction]":
         connection = self._connection()
         try:
             with connection.transaction():

@@ -122,6 +122,10 @@ class PostgresqlTransaction:
         if rows:
             self._cursor.execute(_upsert(table), _arrays(rows))
 
+    def change(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        if rows:
+            self._cursor.execute(_change(table, names), _arrays(rows))
+
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None:
         keys = list(keys)
         if keys:
@@ -189,6 +193,13 @@ def _upsert(table: Table) -> str:
     keys = key_columns(table)
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns(table) if name not in keys)
     return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+
+
+@cache
+def _change(table: Table, names: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{name} = given.{name}" for name in names)
+    given = _unnest(table, [*key_columns(table), *names])
+    return f"UPDATE {table.name} SET {changes} FROM {given} WHERE {_join(table)}"
 
 
 @cache

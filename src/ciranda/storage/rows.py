@@ -81,6 +81,38 @@ def _record_to_row(record: Record) -> Row:
     )
 
 
+RECORD_MOVES = ("state", "decided_at", "refusal", "promised", "accepted", "untold", "due")
+"""What of a payment changes from its first row to its last."""
+
+
+def record_move(record: Record) -> Row:
+    """The payment's key, and its `RECORD_MOVES`."""
+    return (
+        record.id,
+        record.state._value_,
+        record.decided_at,
+        _json(record.refusal),
+        _json(record.promised),
+        _json(record.accepted),
+        " ".join(record.untold) or None,
+        record.due,
+    )
+
+
+def only_moved(before: Record, after: Record) -> bool:
+    """Whether nothing but `RECORD_MOVES` has changed. What `replace` left alone is the same object."""
+    return (
+        before.clauses is after.clauses
+        and before.header is after.header
+        and before.digest is after.digest
+        and before.payer is after.payer
+        and before.description is after.description
+        and before.reference is after.reference
+        and before.kind is after.kind
+        and before.created_at == after.created_at
+    )
+
+
 def _record_from_row(row: Sequence[Any]) -> Record:
     return Record(
         id=row[0],
@@ -116,6 +148,22 @@ def _account_to_row(account: Account) -> Row:
         account.ceiling,
         account.entries,
         account.opened_at,
+    )
+
+
+ACCOUNT_MOVES = ("status", "balance", "held", "incoming", "entries")
+"""What of an account ever changes, but for a clearing account's floor."""
+
+
+def account_move(account: Account) -> Row:
+    """The account's key, and its `ACCOUNT_MOVES`."""
+    return (
+        account.id,
+        account.status._value_,
+        account.balance,
+        account.held,
+        account.incoming,
+        account.entries,
     )
 
 

@@ -36,6 +36,10 @@ class Transaction(Protocol):
 
     def upsert(self, table: Table, rows: Sequence[Row]) -> None: ...
 
+    def change(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """Changes these columns, and no others, of rows that are there: each as its key and then the new values."""
+        ...
+
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None: ...
 
     def note_violations(self, rows: Sequence[Row]) -> None:

@@ -40,7 +40,7 @@ class PostgresqlDatabase:
 
     shared = True
 
-    def __init__(self, url: str, lanes: int = 3) -> None:
+    def __init__(self, url: str, lanes: int = 2) -> None:
         self.lanes = lanes
         self._url = url
         self._local = threading.local()
@@ -58,7 +58,8 @@ class PostgresqlDatabase:
     def _transaction(self) -> "Iterator[PostgresqlTransaction]":
         connection = self._connection()
         try:
-            with connection.transaction():
+            # What asks for nothing goes along with what does: four waits for the server a batch, not one a statement.
+            with connection.pipeline(), connection.transaction():
                 yield PostgresqlTransaction(connection)
         except (errors.SerializationFailure, errors.DeadlockDetected) as error:
             raise Conflict(str(error)) from error

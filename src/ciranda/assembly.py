@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec.structs import replace
 
 from ciranda.api.app import make_app
-from ciranda.api.peer_messages import PeerListener
+from ciranda.api.peer_messages import REQUESTS_PER_S, PeerListener
 from ciranda.api.protocol import ProblemProtocol
 from ciranda.engine.bank import Bank
 from ciranda.instant import Instant
@@ -53,6 +53,7 @@ from ciranda.settings import BankSettings, load
 from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
 from ciranda.storage.opening import is_sqlite
 from ciranda.storage.store import SqlStore
+from ciranda.wire.signature import SignedRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -227,6 +228,7 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
         _put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
+        nonces=dice.token()[:16],
     )
     node, peers, listener = house.node, house.peers, house.listener
     await peers.start()
@@ -274,8 +276,12 @@ def build(
     *,
     operator_token: str,
     sealing_key: bytes,
+    nonces: str,
+    requests_per_s: int = REQUESTS_PER_S,
+    first_time: Callable[[SignedRequest, int], bool] | None = None,
 ) -> House:
-    """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on."""
+    """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on. `nonces`: what
+    no other process of the bank begins its nonces with; the last two are for the peers' listener."""
     heights = HeightKeeper(store, put_back)
 
     def seconds() -> int:
@@ -292,13 +298,22 @@ def build(
         # A vote is waited for until the deadline (PROTOCOL 5.3); that a peer is silent is known sooner.
         request_timeout_ms=bank.roster.deadline_ms,
         probe_timeout_ms=bank.roster.deadline_ms // 2,
+        nonces=nonces,
     )
     node = make_node(
         bank, store, heights, peers, clock, dice, operator_token=operator_token, sealing_key=sealing_key
     )
     peers.on_return.append(node.peer_returned)
     listener = PeerListener(
-        bank.ispb, bank.roster, signing_key, heights, node.answers.respond, peers.heard_from, seconds
+        bank.ispb,
+        bank.roster,
+        signing_key,
+        heights,
+        node.answers.respond,
+        peers.heard_from,
+        seconds,
+        requests_per_s=requests_per_s,
+        first_time=first_time,
     )
     return House(node, peers, listener)
 

@@ -10,6 +10,7 @@ from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, Mapp
 from http_message_signatures.algorithms import ED25519
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ciranda.identity import Ispb
 from ciranda.roster import Member, Roster
@@ -147,6 +148,75 @@ def test_an_expired_request_is_refused() -> None:
 def test_a_request_from_the_future_is_refused() -> None:
     with pytest.raises(BadSignature, match="future"):
         accept(request(), now=NOW - WINDOW_S - 1)
+
+
+def test_a_signature_that_outlives_its_memory_is_refused() -> None:
+    with pytest.raises(BadSignature, match="longer"):
+        accept(foreign(expires=WINDOW_S + 1))
+
+
+def test_two_requests_of_the_same_words_and_second_are_not_the_same() -> None:
+    one = seal(A)
+    first, second = one.sign_request(B, BODY, NOW), one.sign_request(B, BODY, NOW)
+    assert first["signature"] != second["signature"]
+    assert seal(B).verify_request(first.items(), NOW).mark != seal(B).verify_request(second.items(), NOW).mark
+
+
+def test_what_tells_requests_apart_is_nothing_that_a_thief_can_alter() -> None:
+    headers = request()
+    renamed = {
+        name: value.replace("ciranda=", "x=", 1) if name.startswith("signature") else value
+        for name, value in headers.items()
+    }
+    more = headers | {"x-more": "1"}
+    marks = {seal(B).verify_request(one.items(), NOW).mark for one in (headers, renamed, more)}
+    assert len(marks) == 1
+
+
+# Two keys.
+
+NEXT = Ed25519PrivateKey.from_private_bytes(b"the next" * 4)
+CHANGING = replace(
+    ROSTER,
+    members=ROSTER.members
+    | {A: replace(ROSTER.members[A], next_public_key=NEXT.public_key().public_bytes_raw())},
+)
+RETIRED = replace(
+    ROSTER,
+    members=ROSTER.members | {A: replace(ROSTER.members[A], public_key=NEXT.public_key().public_bytes_raw())},
+)
+
+
+@pytest.mark.parametrize("key", [KEYS[A], NEXT], ids=["present", "next"])
+def test_while_a_bank_changes_its_key_both_are_its_own(key: Ed25519PrivateKey) -> None:
+    reader = Seal(B, KEYS[B], CHANGING)
+    assert reader.verify_request(seal(A, key).sign_request(B, BODY, NOW).items(), NOW).sender == A
+    renamed = {
+        name: value.replace("ciranda=", "x=", 1) if name.startswith("signature") else value
+        for name, value in seal(A, key).sign_request(B, BODY, NOW).items()
+    }
+    assert reader.verify_request(renamed.items(), NOW).sender == A
+
+
+def test_a_key_that_was_taken_out_is_a_strangers_and_so_is_the_next_one_before_it_is_known() -> None:
+    for roster, key in ((RETIRED, KEYS[A]), (ROSTER, NEXT), (CHANGING, STRANGER), (CHANGING, KEYS[C])):
+        with pytest.raises(BadSignature, match="not the member's"):
+            Seal(B, KEYS[B], roster).verify_request(seal(A, key).sign_request(B, BODY, NOW).items(), NOW)
+
+
+def test_another_banks_next_key_is_not_ones_own() -> None:
+    headers = Seal(C, NEXT, ROSTER).sign_request(B, BODY, NOW)
+    with pytest.raises(BadSignature):
+        Seal(B, KEYS[B], CHANGING).verify_request(headers.items(), NOW)
+
+
+def test_a_seal_changes_its_hand_and_its_eye_in_one_moment() -> None:
+    changing = seal(A)
+    changing.change(NEXT, RETIRED)
+    headers = changing.sign_request(B, BODY, NOW)
+    assert Seal(B, KEYS[B], RETIRED).verify_request(headers.items(), NOW).sender == A
+    with pytest.raises(BadSignature):
+        seal(B).verify_request(headers.items(), NOW)
 
 
 # What another implementation of the standard would write, and read.

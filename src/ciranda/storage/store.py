@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from copy import copy
 from typing import TypeVar
 
 import structlog
@@ -36,6 +37,7 @@ from ciranda.ports import (
     Unavailable,
     ViolationRow,
 )
+from ciranda.roster import Roster
 from ciranda.storage import look, schema
 from ciranda.storage.batch import run_batch
 from ciranda.storage.gather import Gather
@@ -81,8 +83,12 @@ class SqlStore:
 
     async def open(self) -> None:
         """Makes the bank's own accounts where they are missing, and sets their floors as the roster says."""
-        await self._write(self._prepare_own_accounts)
+        await self.prepare_for(self._bank.roster)
         await self.read_height()
+
+    async def prepare_for(self, roster: Roster) -> None:
+        """Makes the clearing accounts that the roster asks for, and sets their floors: before it is in force."""
+        await self._write(lambda transaction: self._prepare_own_accounts(transaction, roster))
 
     def close(self) -> None:
         self._database.close()
@@ -120,7 +126,7 @@ class SqlStore:
             return [*self._transact(inputs[:middle]), *self._transact(inputs[middle:])]
 
     def _run(self, transaction: Transaction, inputs: Sequence[Input]) -> tuple[list[Reply], int]:
-        replies, written = run_batch(transaction, self._bank, inputs, self._clock.now())
+        replies, written = run_batch(transaction, copy(self._bank), inputs, self._clock.now())
         return replies, transaction.rise() if written else 0
 
     def _commit(self, run: Callable[[Transaction], tuple[T, int]]) -> T:
@@ -279,7 +285,7 @@ class SqlStore:
             await self._write(lambda transaction: transaction.delete(schema.keys, old))
         return len(old)
 
-    def _prepare_own_accounts(self, transaction: Transaction) -> None:
+    def _prepare_own_accounts(self, transaction: Transaction, roster: Roster) -> None:
         claimed = transaction.claim(schema.bank, [(1, self._bank.ispb, 0)])
         if claimed and claimed[0][1] != self._bank.ispb:
             raise WrongBank(f"this database is the book of bank {claimed[0][1]}, not of {self._bank.ispb}")
@@ -288,7 +294,7 @@ class SqlStore:
             vault(now),
             *(
                 clearing_account(peer.ispb, peer.credit_limit, now)
-                for peer in self._bank.roster.peers_of(self._bank.ispb)
+                for peer in roster.peers_of(self._bank.ispb)
             ),
         ]
         rows = transaction.claim(schema.accounts, [ACCOUNTS.to_row(account) for account in wanted])

@@ -14,6 +14,7 @@ import random
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -30,7 +31,6 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from msgspec.structs import replace
 
 from ciranda.api.app import make_app
 from ciranda.api.peer_messages import REQUESTS_PER_S, PeerListener
@@ -49,10 +49,12 @@ from ciranda.node.register import RegisterClient
 from ciranda.peers.http import HttpPeers
 from ciranda.peers.transport import HttpTransport, Transport
 from ciranda.ports import Clock, Dice, Peers
+from ciranda.reloading import Reloading
 from ciranda.settings import BankSettings, load
 from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
 from ciranda.storage.opening import is_sqlite
 from ciranda.storage.store import SqlStore
+from ciranda.tls import Contexts
 from ciranda.wire.signature import SignedRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -63,6 +65,7 @@ WATCH_S = 0.2
 PATIENCE_S = 5
 BACKLOG = 2048
 GREET_S = 0.5
+_RELOAD = {signal.SIGHUP}
 
 
 class CannotServe(Exception):
@@ -102,12 +105,15 @@ def serve(bank_toml: Path, workers: int) -> None:
         check_schema(settings.database)
     except SchemaMismatch as error:
         raise CannotServe(f"{error}; bring it up to date with: ciranda migrate {bank_toml}") from error
+    # Settings change while a bank runs, at this signal too: until somebody listens for it, it waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _RELOAD)
+    contexts = Contexts(settings)
     sockets = _bind(settings)
     if workers > 1:
         _configure_log(settings)
         sys.exit(_watch_over(bank_toml, workers, sockets))
     else:
-        _run(settings, sockets)
+        _run(bank_toml, settings, contexts, sockets)
 
 
 def _bind(settings: BankSettings) -> list[socket.socket]:
@@ -162,6 +168,9 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
         for child in dead:
             log.warning("worker_died", status=child.returncode)
             children.remove(child)
+        if signal.sigtimedwait(_RELOAD, 0):
+            for child in children:
+                child.send_signal(signal.SIGHUP)
         while len(children) < workers:
             children.append(subprocess.Popen(command, pass_fds=handles))  # noqa: S603
         stopping.wait(WATCH_S)
@@ -181,7 +190,8 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
 def _work(bank_toml: str, alive: int, sockets: list[socket.socket]) -> None:
     """One of several workers. However busy it is, it ends with its parent: nothing would stop it any more."""
     threading.Thread(target=_end_with_parent, args=[alive], daemon=True).start()
-    _run(load(Path(bank_toml)), sockets)
+    settings = load(Path(bank_toml))
+    _run(Path(bank_toml), settings, Contexts(settings), sockets)
 
 
 def _end_with_parent(alive: int) -> None:
@@ -195,10 +205,10 @@ PUT_BACK = 3
 """Exit status of a bank that noticed that its database was put back to an earlier moment."""
 
 
-def _run(settings: BankSettings, sockets: list[socket.socket]) -> None:
+def _run(bank_toml: Path, settings: BankSettings, contexts: Contexts, sockets: list[socket.socket]) -> None:
     _configure_log(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(settings, sockets))
+        runner.run(_live(bank_toml, settings, contexts, sockets))
 
 
 def _put_back(why: str) -> None:
@@ -208,7 +218,9 @@ def _put_back(why: str) -> None:
     os._exit(PUT_BACK)
 
 
-async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
+async def _live(
+    bank_toml: Path, settings: BankSettings, contexts: Contexts, sockets: list[socket.socket]
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     bank = _bank(settings)
@@ -222,20 +234,25 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
         bank,
         store,
         settings.signing_key,
-        HttpTransport(),
+        HttpTransport(contexts.calls),
         clock,
         dice,
         _put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
         nonces=dice.token()[:16],
+        requests_per_s=settings.peer_requests_per_s,
     )
     node, peers, listener = house.node, house.peers, house.listener
     await peers.start()
     await node.start()
-    public, private = _server(make_app(node)), _server(listener)
+    public, private = _server(make_app(node), contexts.public), _server(listener, contexts.peers)
+    reloading = Reloading(bank_toml, settings, bank, store, [listener, peers], contexts)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
+    # A terminal that is closed says the same, and means that it is over.
+    loop.add_signal_handler(signal.SIGHUP, stop.set if sys.stderr.isatty() else reloading.ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _RELOAD)
     gc.collect()
     gc.freeze()
     # The peers' door opens first, and they are greeted, so that they know us to be up before our customers ask for
@@ -244,8 +261,10 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
     await peers.greet(GREET_S)
     serving_public = asyncio.create_task(public.serve([sockets[0]]))
     stopped = asyncio.create_task(stop.wait())
+    watching = asyncio.create_task(reloading.run())
     log.info("serving", bank=settings.ispb, public=settings.public_port, peers=settings.peer_port)
     await asyncio.wait([stopped, serving_public, serving_peers], return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
     public.should_exit = True
     await serving_public
     await node.drain(DRAIN_S)
@@ -358,7 +377,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: Any) -> _Server:
+def _server(app: Any, tls: ssl.SSLContext | None) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
@@ -371,19 +390,15 @@ def _server(app: Any) -> _Server:
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_S,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
     )
 
 
 def _bank(settings: BankSettings) -> Bank:
-    """The bank with its own figures for what each peer may owe it."""
-    members = {
-        ispb: replace(member, credit_limit=settings.credit_limits.get(ispb, member.credit_limit))
-        for ispb, member in settings.roster.members.items()
-    }
     return Bank(
         ispb=settings.ispb,
-        roster=replace(settings.roster, members=members),
+        roster=settings.own_roster,
         mandate_secret=_derive(settings.secret, "mandates"),
     )
 

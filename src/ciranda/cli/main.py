@@ -3,7 +3,9 @@
 0: done. 1: refused, or a check that failed. 2: the command or the settings are wrong, or a bank could not be asked.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ from typer.core import TyperGroup
 
 from ciranda import __version__
 from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, simulate, teller, up
+from ciranda.cli.authority import VARIABLE
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -62,8 +65,21 @@ def ciranda(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            envvar=VARIABLE,
+            help="Who vouches for banks at https URLs, a PEM file. Default: the consortium's own authority, or whom "
+            "this machine trusts.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """What all commands share."""
+    if authority is not None:
+        # Also for the banks that `ciranda up` starts.
+        os.environ[VARIABLE] = str(authority)
 
 
 TRY_IT = "Try it"

@@ -82,6 +82,8 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     ispb: Ispb
     roster: Roster
     folder: Path
+    consortium: Path
+    """Where the roster was read."""
     database: str
     """A URL; the path of an SQLite file in it is absolute."""
     signing_key: Ed25519PrivateKey
@@ -119,12 +121,15 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"BankSettings({self.ispb}, {self.folder})"
 
 
-def load(bank_toml: Path) -> BankSettings:
-    """The settings of the bank whose `bank.toml` this is. Raises SettingsError."""
+def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
+    """The settings of the bank whose `bank.toml` this is. Raises SettingsError.
+
+    `roster`: in the place of the one that `bank.toml` names.
+    """
     bank_toml = bank_toml.absolute()
     folder = bank_toml.parent
     written = _parse(bank_toml, _BankFile)
-    roster = load_consortium(folder / written.consortium)
+    roster = roster or load_consortium(folder / written.consortium)
     ispb = _ispb(written.ispb, bank_toml)
     if ispb not in roster.members:
         raise SettingsError(f"{bank_toml}: no bank of the consortium {roster.name} has the ISPB {ispb}.")
@@ -139,6 +144,7 @@ def load(bank_toml: Path) -> BankSettings:
         ispb=ispb,
         roster=roster,
         folder=folder,
+        consortium=(folder / written.consortium).resolve(),
         database=_absolute(written.database, folder, bank_toml),
         signing_key=_signing_key(folder / SIGNING_KEY, member),
         operator_token=read_operator_token(folder / OPERATOR_TOKEN),

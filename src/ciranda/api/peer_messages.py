@@ -109,9 +109,9 @@ class PeerListener:
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[bytes, dict[str, str]]:
         """Raises _Problem or _Gone."""
         if scope["path"] != PATH:
-            raise _Problem(404, "not_found", "There is nothing here.")
+            raise _Problem(404, "not_found", "There is nothing here.", _CLOSE)
         if scope["method"] != METHOD:
-            raise _Problem(405, "method_not_allowed", f"Only {METHOD}.", {"allow": METHOD})
+            raise _Problem(405, "method_not_allowed", f"Only {METHOD}.", _CLOSE | {"allow": METHOD})
         try:
             request = self._seal.verify_request(_headers(scope), self._now())
             if not self._first_time(request, self._now()):
@@ -121,7 +121,7 @@ class PeerListener:
                 request.check_body(body)
                 return await self._answer_batch(request, self._decoded(request, body))
         except BadSignature as error:
-            raise _Problem(401, "unauthenticated", str(error)) from error
+            raise _Problem(401, "unauthenticated", str(error), _CLOSE) from error
 
     def _decoded(self, request: SignedRequest, body: bytes) -> QuestionBatch:
         try:
@@ -218,7 +218,7 @@ class _Share:
 
 
 _CLOSE = {"connection": "close"}
-"""The rest of the body is not wanted."""
+"""The rest of the body is not wanted, or nothing more from a stranger."""
 
 _SOON = {"retry-after": "1"}
 

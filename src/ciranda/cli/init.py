@@ -146,22 +146,24 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None, tls: b
         )
         _write(dir / CONSORTIUM, settings.consortium_toml(roster), made)
         for member in members:
-            furnish(dir, member, database, tls, made)
+            furnish(dir, roster, member, database, tls, made)
     except BaseException:
         unmake(made)
         raise
     return roster
 
 
-def furnish(dir: Path, member: Member, database: str | None, tls: bool, made: list[Path]) -> None:
-    """Gives a bank that is in the roster, and has its keys, all else that it needs to start. Raises CommandError."""
+def furnish(
+    dir: Path, roster: Roster, member: Member, database: str | None, tls: bool, made: list[Path]
+) -> None:
+    """Gives a member that has its keys all else that it needs to start. Raises CommandError."""
     folder = dir / member.slug
     url = (database or f"sqlite:///{DATABASE}").replace("{slug}", member.slug)
     if tls:
         hosts = {urlsplit(one).hostname or "" for one in (member.public_url, member.peer_url)}
         issue(dir, folder, member.name, hosts - {""})
     settings.write_guarded(folder / BANK, settings.bank_toml(member.ispb, url, tls=tls).encode())
-    bank = settings.load(folder / BANK)
+    bank = settings.load(folder / BANK, roster)
     _claim(bank.database, made)
     _migrate(bank, must_be_empty=True)
 

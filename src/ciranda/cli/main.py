@@ -12,7 +12,22 @@ import typer
 from typer.core import TyperGroup
 
 from ciranda import __version__
-from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, simulate, teller, up
+from ciranda.cli import (
+    account,
+    audit,
+    customer,
+    demo,
+    init,
+    keys,
+    link,
+    mandate,
+    member,
+    pay,
+    serve,
+    simulate,
+    teller,
+    up,
+)
 from ciranda.cli.authority import VARIABLE
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
@@ -77,6 +92,7 @@ def ciranda(
     ] = None,
 ) -> None:
     """What all commands share."""
+    del version  # Its callback has answered.
     if authority is not None:
         # Also for the banks that `ciranda up` starts.
         os.environ[VARIABLE] = str(authority)
@@ -93,6 +109,8 @@ app.command("serve", rich_help_panel=RUN)(serve.serve)
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("audit", rich_help_panel=RUN)(audit.audit)
 app.command("migrate", rich_help_panel=RUN)(init.migrate)
+app.add_typer(member.commands, name="bank", rich_help_panel=RUN)
+app.add_typer(keys.commands, name="keys", rich_help_panel=RUN)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)

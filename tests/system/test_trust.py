@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import tomllib
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import pytest
 
 from ciranda.cli.authority import issue
 from tests.system.answers import Json, found, refused, settled
-from tests.system.consortium import Bank, Consortium, Person, ciranda, consortium, transfer
+from tests.system.consortium import Bank, Consortium, Customer, Person, ciranda, consortium, transfer
 from tests.system.patience import eventually
 from tests.system.reconciliation import check_positions, check_rest
 
@@ -74,10 +75,7 @@ class Shops:
             for place, payer in enumerate(people)
         ]
 
-    def _pay(self, customer: object, own: str, other: str) -> None:
-        from tests.system.consortium import Customer
-
-        assert isinstance(customer, Customer)
+    def _pay(self, customer: Customer, own: str, other: str) -> None:
         while not self._ended.is_set():
             answer = customer.pay(transfer(own, other, 1))
             body = answer.json()
@@ -115,9 +113,7 @@ def test_a_bank_changes_its_key_under_load_and_not_one_payment_fails(circle: Con
     with shops.busy():
         done("keys", "rotate", bank.settings_file)
         done("keys", "switch", bank.settings_file)
-        assert "next_public_key  signs" in re.sub(
-            " +", " ", done("keys", "show", bank.settings_file)
-        ).replace("key signs", "key  signs")
+        assert re.search(r"next_public_key +signs", done("keys", "show", bank.settings_file))
         done("keys", "retire", bank.settings_file)
         all_follow(circle)
         paid = sum(shops.statuses.values())
@@ -196,7 +192,7 @@ def test_a_bank_comes_and_goes_while_the_others_pay(circle: Consortium) -> None:
         eventually(lambda: _more(shops, paid + 30))
     assert set(shops.statuses) == {"settled"}
     assert pids(circle)[:3] == running
-    assert said(buriti, "reload_refused")
+    eventually(lambda: _refuses(buriti, "no bank of the consortium"))
     buriti.close()
     circle.banks.remove(buriti)
     check_rest(circle.banks)
@@ -273,6 +269,7 @@ def test_a_bank_that_moved_is_found_where_the_new_roster_says(circle: Consortium
         port = free.getsockname()[1]
     change_roster(circle, (moving.peer_url, f"http://127.0.0.1:{port}"))
     moving.restart()
+    all_follow(circle, but=(moving,))
     circle.wait_connected()
     settled(ana.pay(transfer(hers, his, 100)))
     rui.balance_becomes(his, 100)
@@ -348,8 +345,10 @@ def test_nothing_older_than_tls_1_2_is_spoken_and_nothing_plain(sealed: Consorti
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
     old.set_ciphers("ALL:@SECLEVEL=0")
-    old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    old.options |= ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3
+    with warnings.catch_warnings():
+        # They are out of use: that is what this is about.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with (
         socket.create_connection((host, port)) as plain,
         pytest.raises((ssl.SSLError, ConnectionError)),

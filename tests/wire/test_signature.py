@@ -1,5 +1,6 @@
 """A message counts only if a member signed it, for us, and, if it is an answer, for the request that we sent."""
 
+import contextlib
 import datetime
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -395,6 +396,10 @@ texts = st.text(max_size=60) | st.sampled_from(
         f'a=("@method";req);keyid=1;tag="{TAG}"',
         f'a=("@method");keyid="{A}";created=1e9;tag="{TAG}"',
         "a=:AAAA:",
+        f'ciranda=("@method");created=1;expires=2;nonce="a\\"b";keyid="{A}";tag="{TAG}"',
+        f'ciranda=("@method");created=9999999999999999;expires=-1;nonce=:AA==:;keyid="{A}";tag="{TAG}"',
+        "sha-256=:AAAA:, sha-256=:AAAA:",
+        "\u00b2\u0663\ud800",
     ]
 )
 
@@ -407,3 +412,17 @@ def test_any_headers_are_refused_with_one_exception(damage: dict[str, str]) -> N
                 accept(headers)
             with pytest.raises(BadSignature):
                 check(request(), headers)
+
+
+@given(st.data())
+def test_a_request_with_any_character_altered_is_refused_or_is_the_same_request(data: st.DataObject) -> None:
+    headers = seal(A).sign_request(B, BODY, NOW)
+    original = seal(B).verify_request(headers.items(), NOW).mark
+    name = data.draw(st.sampled_from(sorted(headers)))
+    place = data.draw(st.integers(0, len(headers[name]) - 1))
+    altered = data.draw(st.characters() | st.sampled_from('A=:;",()\n\x00'))
+    changed = headers | {name: headers[name][:place] + altered + headers[name][place + 1 :]}
+    with contextlib.suppress(BadSignature):
+        read = seal(B).verify_request(changed.items(), NOW)
+        read.check_body(BODY)
+        assert (read.sender, read.mark) == (A, original)

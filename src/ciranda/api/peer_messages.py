@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.message import AnswerBatch, QuestionBatch
@@ -31,6 +32,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 REQUESTS_MAX = 256
 SHARE_MAX = 64
@@ -74,6 +77,9 @@ class PeerListener:
         self._body_timeout_s = body_timeout_s
         self._first_time = first_time or Replays().first_time
         self._requests = 0
+        self._refused = 0
+        self._noted = 0
+        """In which second a refusal was last written to the log, and how many there were since."""
         self._bytes = 0
         self._shares: dict[Ispb, _Share] = {}
 
@@ -121,7 +127,16 @@ class PeerListener:
                 request.check_body(body)
                 return await self._answer_batch(request, self._decoded(request, body))
         except BadSignature as error:
+            self._note(scope, str(error))
             raise _Problem(401, "unauthenticated", str(error), _CLOSE) from error
+
+    def _note(self, scope: Scope, why: str) -> None:
+        """An attempt leaves a trace, and many leave no flood: one line a second, with how many there were."""
+        self._refused += 1
+        if self._now() != self._noted:
+            sender = dict(_headers(scope)).get("ciranda-sender", "")[:8]
+            log.warning("peer_request_refused", says=sender, why=why, refused=self._refused)
+            self._noted, self._refused = self._now(), 0
 
     def _decoded(self, request: SignedRequest, body: bytes) -> QuestionBatch:
         try:

@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import random
+import resource
 import secrets
 import signal
 import socket
@@ -34,7 +35,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ciranda.api.app import make_app
 from ciranda.api.peer_messages import REQUESTS_PER_S, PeerListener
-from ciranda.api.protocol import ProblemProtocol
+from ciranda.api.protocol import CONNECTIONS_MAX, ProblemProtocol
 from ciranda.engine.bank import Bank
 from ciranda.instant import Instant
 from ciranda.node.answers import Answers
@@ -108,12 +109,22 @@ def serve(bank_toml: Path, workers: int) -> None:
     # Settings change while a bank runs, at this signal too: until somebody listens for it, it waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, _RELOAD)
     contexts = Contexts(settings)
+    _take_files()
     sockets = _bind(settings)
     if workers > 1:
         _configure_log(settings)
         sys.exit(_watch_over(bank_toml, workers, sockets))
     else:
         _run(bank_toml, settings, contexts, sockets)
+
+
+def _take_files() -> None:
+    """As many open files as both listeners may have connections, and some, if this machine lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS_MAX + 1_000
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _bind(settings: BankSettings) -> list[socket.socket]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import ssl
 import threading
@@ -19,6 +20,7 @@ from ciranda.cli.authority import issue
 from tests.system.answers import Json, found, refused, settled
 from tests.system.consortium import Bank, Consortium, Customer, Person, ciranda, consortium, transfer
 from tests.system.patience import eventually
+from tests.system.postgresql import postgresql
 from tests.system.reconciliation import check_positions, check_rest
 
 
@@ -125,7 +127,31 @@ def test_a_bank_changes_its_key_under_load_and_not_one_payment_fails(circle: Con
     assert after.stat().st_mode & 0o777 == 0o600
     assert not [file for file in after.parent.iterdir() if file.name.startswith("signing.key.")]
     assert [line for one in circle.banks for line in said(one, "peer_refuses_signature")] == []
-    check_positions(circle.banks)
+    eventually(lambda: check_positions(circle.banks))
+
+
+def test_all_workers_of_a_bank_take_its_new_key_and_its_peers_workers_too(tmp_path: Path) -> None:
+    with (
+        postgresql() as server,
+        consortium(tmp_path / "banks", banks=2, database=server.template, workers=2) as circle,
+    ):
+        settings = circle.banks[0].settings_file
+        shops = Shops(circle.banks)
+        with shops.busy():
+            for step in ("rotate", "switch", "retire"):
+                done("keys", step, settings)
+            for bank in circle.banks:
+                bank.process.send_signal(signal.SIGHUP)
+
+            def check() -> None:
+                for bank in circle.banks:
+                    assert [line["roster"] for line in said(bank, "reloaded")].count(3) >= 2, bank.tail()
+
+            eventually(check)
+            paid = sum(shops.statuses.values())
+            eventually(lambda: _more(shops, paid + 30))
+        assert set(shops.statuses) == {"settled"}
+        eventually(lambda: check_positions(circle.banks))
 
 
 def _more(shops: Shops, payments: int) -> None:
@@ -196,7 +222,7 @@ def test_a_bank_comes_and_goes_while_the_others_pay(circle: Consortium) -> None:
     buriti.close()
     circle.banks.remove(buriti)
     check_rest(circle.banks)
-    check_positions(circle.banks)
+    eventually(lambda: check_positions(circle.banks))
 
 
 def _other(bank: Bank) -> str:
@@ -247,7 +273,7 @@ def test_a_roster_that_is_broken_or_older_is_refused_and_the_bank_goes_on(circle
     }
     for number, (text, why) in enumerate(broken.items(), start=1):
         circle.roster_file.write_text(text)
-        here.process.send_signal(1)
+        here.process.send_signal(signal.SIGHUP)
         eventually(lambda why=why: _refuses(here, why))  # type: ignore[misc]
         settled(ana.pay(transfer(hers, his, 1)))
         rui.balance_becomes(his, number)
@@ -383,7 +409,7 @@ def test_a_new_certificate_is_shown_from_the_signal_on_and_no_connection_is_drop
         for name in ("tls.crt", "tls.key"):
             (folder / name).unlink()
         issue(sealed.folder, folder, bank.name, set())
-        bank.process.send_signal(1)
+        bank.process.send_signal(signal.SIGHUP)
 
         def check() -> None:
             assert shown_by(sealed, bank.public_url) != before
@@ -401,7 +427,7 @@ def test_a_certificate_without_its_key_is_refused_and_the_old_one_stays(sealed: 
     mine, theirs = (one.settings_file.with_name("tls.key") for one in (bank, other))
     before, kept = shown_by(sealed, bank.public_url), mine.read_bytes()
     mine.write_bytes(theirs.read_bytes())
-    bank.process.send_signal(1)
+    bank.process.send_signal(signal.SIGHUP)
     eventually(lambda: _refuses(bank, "is not a certificate that"))
     assert shown_by(sealed, bank.public_url) == before
     mine.write_bytes(kept)

@@ -78,8 +78,9 @@ class Metrics:
         reachable = Gauge(
             "ciranda_peer_up", "Whether a peer can be reached.", ["peer"], registry=self._registry
         )
-        for peer in node.bank.roster.peers_of(node.bank.ispb):
-            reachable.labels(peer.ispb).set_function(partial(_up, node, peer.ispb))
+        self._node = node
+        self._reachable = reachable
+        self._peers: set[Ispb] = set()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         counter_and_histogram = self._by_answer.get((route, status))
@@ -94,6 +95,13 @@ class Metrics:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
+        # The roster may have changed since the last look.
+        peers = {peer.ispb for peer in self._node.bank.roster.peers_of(self._node.bank.ispb)}
+        for gone in self._peers - peers:
+            self._reachable.remove(gone)
+        for come in peers - self._peers:
+            self._reachable.labels(come).set_function(partial(_up, self._node, come))
+        self._peers = peers
         return generate_latest(self._registry)
 
 

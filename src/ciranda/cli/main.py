@@ -3,7 +3,9 @@
 0: done. 1: refused, or a check that failed. 2: the command or the settings are wrong, or a bank could not be asked.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,14 +19,17 @@ from ciranda.cli import (
     customer,
     demo,
     init,
+    keys,
     link,
     mandate,
+    member,
     pay,
     serve,
     simulate,
     teller,
     up,
 )
+from ciranda.cli.authority import VARIABLE
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -76,8 +81,22 @@ def ciranda(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            envvar=VARIABLE,
+            help="Who vouches for banks at https URLs, a PEM file. Default: the consortium's own authority, or whom "
+            "this machine trusts.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """What all commands share."""
+    del version  # Its callback has answered.
+    if authority is not None:
+        # Also for the banks that `ciranda up` starts.
+        os.environ[VARIABLE] = str(authority)
 
 
 TRY_IT = "Try it"
@@ -92,6 +111,8 @@ app.command("serve", rich_help_panel=RUN)(serve.serve)
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("audit", rich_help_panel=RUN)(audit.audit)
 app.command("migrate", rich_help_panel=RUN)(init.migrate)
+app.add_typer(member.commands, name="bank", rich_help_panel=RUN)
+app.add_typer(keys.commands, name="keys", rich_help_panel=RUN)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)

@@ -36,6 +36,7 @@ _PORTUGUESE = {
     ),
     "{url} is not a URL.": "{url} não é uma URL.",
     "it cannot be reached": "não pode ser alcançado",
+    "it shows no certificate that is trusted here": "não mostra um certificado em que se confie aqui",
     "it did not answer in time": "não respondeu a tempo",
     "the connection broke": "a conexão caiu",
     # What was mistyped.

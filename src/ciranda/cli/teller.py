@@ -10,7 +10,6 @@ from ciranda.cli.amount import parse_amount
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.speech import LangOption, say
-from ciranda.client import BankClient
 from ciranda.money import spell
 from ciranda.settings import OPERATOR_TOKEN, read_operator_token
 
@@ -106,7 +105,7 @@ async def _at_the_teller(
     address, centavos = typed_address(account), typed_amount(amount)
     chosen = await circle.where(bank, address)
     token = read_operator_token(token_file or _token_file(circle, chosen))
-    async with BankClient(chosen.url, token) as client:
+    async with circle.stranger(chosen.url, token) as client:
         done = client.deposit if what == "deposit" else client.withdraw
         paid = await done(address, centavos, description=description, key=key)
     if as_json:

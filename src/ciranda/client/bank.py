@@ -7,7 +7,9 @@ and asking again can do no harm: everything that moves money carries one idempot
 import asyncio
 import random
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -85,12 +87,20 @@ class BankClient:
     """One bank's public face. To be closed after use: `async with BankClient(url) as bank`."""
 
     def __init__(
-        self, base_url: str, token: str | None = None, *, tries: int = TRIES, timeout_s: float = TIMEOUT_S
+        self,
+        base_url: str,
+        token: str | None = None,
+        *,
+        tries: int = TRIES,
+        timeout_s: float = TIMEOUT_S,
+        authority: Path | None = None,
     ) -> None:
+        """`authority`: a PEM file of who vouches for the bank at an https URL; None: whomever this machine trusts."""
         self.url = base_url.rstrip("/")
         self.token = token
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._authority = authority
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -349,10 +359,17 @@ class BankClient:
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         if self._http is None:
-            self._http = aiohttp.ClientSession(timeout=self._timeout)
+            trusted = True if self._authority is None else ssl.create_default_context(cafile=self._authority)
+            self._http = aiohttp.ClientSession(
+                timeout=self._timeout, connector=aiohttp.TCPConnector(ssl=trusted)
+            )
         try:
             async with self._http.request(method, self.url + path, data=content, headers=headers) as answer:
                 body = await answer.read()
+        except aiohttp.ClientSSLError as error:
+            raise BankAway(
+                self.url, "it shows no certificate that is trusted here", key, heard=False
+            ) from error
         except aiohttp.ClientConnectorError as error:
             raise BankAway(self.url, "it cannot be reached", key, heard=False) from error
         except TimeoutError as error:

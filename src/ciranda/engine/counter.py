@@ -94,7 +94,7 @@ def give_mandate(view: View, order: GiveMandate, now: Instant) -> Step:
         return _denied(order.claim, DenialCode.NOT_FOUND, now)
     if account.status is AccountStatus.CLOSED:
         return _denied(order.claim, DenialCode.CLOSED_ACCOUNT, now)
-    if mandate.initiator not in view.bank.roster.members:
+    if not view.bank.deals_with(mandate.initiator):
         return _denied(order.claim, DenialCode.UNKNOWN_BANK, now)
     if account.signatures == "all" and "pay" in mandate.scopes:
         # One holder's word is not enough to pay, so it is not enough to let another bank pay.

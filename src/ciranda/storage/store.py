@@ -7,6 +7,7 @@ can use at once: one for SQLite, several for PostgreSQL.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from copy import copy
 from typing import TypeVar
 
 import structlog
@@ -35,6 +36,7 @@ from ciranda.ports import (
     Unavailable,
     ViolationRow,
 )
+from ciranda.roster import Roster
 from ciranda.storage import look, schema
 from ciranda.storage.batch import run_batch
 from ciranda.storage.gather import Gather
@@ -78,8 +80,12 @@ class SqlStore:
 
     async def open(self) -> None:
         """Makes the bank's own accounts where they are missing, and sets their floors as the roster says."""
-        await self._write(self._prepare_own_accounts)
+        await self.prepare_for(self._bank.roster)
         await self.read_height()
+
+    async def prepare_for(self, roster: Roster) -> None:
+        """Makes the clearing accounts that the roster asks for, and sets their floors: before it is in force."""
+        await self._write(lambda transaction: self._prepare_own_accounts(transaction, roster))
 
     def close(self) -> None:
         self._database.close()
@@ -114,7 +120,7 @@ class SqlStore:
             return [*await self.transact(inputs[:middle]), *await self.transact(inputs[middle:])]
 
     def _run(self, transaction: Transaction, inputs: Sequence[Input]) -> tuple[list[Reply], int]:
-        replies, written = run_batch(transaction, self._bank, inputs, self._clock.now())
+        replies, written = run_batch(transaction, copy(self._bank), inputs, self._clock.now())
         return replies, transaction.rise() if written else 0
 
     async def _commit(self, work: Callable[[Transaction], tuple[T, int]]) -> T:
@@ -273,7 +279,7 @@ class SqlStore:
             await self._write(lambda transaction: transaction.delete(schema.keys, old))
         return len(old)
 
-    def _prepare_own_accounts(self, transaction: Transaction) -> None:
+    def _prepare_own_accounts(self, transaction: Transaction, roster: Roster) -> None:
         claimed = transaction.claim(schema.bank, [(1, self._bank.ispb, 0)])
         if claimed and claimed[0][1] != self._bank.ispb:
             raise WrongBank(f"this database is the book of bank {claimed[0][1]}, not of {self._bank.ispb}")
@@ -282,7 +288,7 @@ class SqlStore:
             vault(now),
             *(
                 clearing_account(peer.ispb, peer.credit_limit, now)
-                for peer in self._bank.roster.peers_of(self._bank.ispb)
+                for peer in roster.peers_of(self._bank.ispb)
             ),
         ]
         rows = transaction.claim(schema.accounts, [ACCOUNTS.to_row(account) for account in wanted])

@@ -37,13 +37,18 @@ class PostgreSQL:
         """As `ciranda init` takes it: the database of each bank is named by its slug."""
         return str(self._server.get_uri("SLUG")).replace("SLUG", "{slug}")
 
+    @property
+    def pid(self) -> int:
+        """The parent of all its processes."""
+        return int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0])
+
     def stop(self, mode: str = "immediate") -> None:
         """It breaks off in the middle of everything; `fast`: in good order, but without waiting for anybody."""
         self._control("stop", "-m", mode)
 
     def kill(self) -> None:
         """`kill -9` to all of its processes."""
-        parent = psutil.Process(int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0]))
+        parent = psutil.Process(self.pid)
         dying = [parent, *parent.children(recursive=True)]
         for process in dying:
             with contextlib.suppress(psutil.NoSuchProcess):

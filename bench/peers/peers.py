@@ -1,0 +1,138 @@
+"""What all peers have in common: each is started in a folder, answers a payment over HTTP, and can count its money.
+
+A peer is handed sockets that listen already, on free ports of 127.0.0.1, and is stopped by its pids.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from ciranda.identity import Address, Ispb, make_address
+
+READY_S = 60.0
+STOP_S = 30.0
+ROOT = Path(__file__).parents[2]
+HERE, THERE = Ispb("10000001"), Ispb("10000002")
+"""The bank that is asked to pay, and the bank that is paid."""
+BALANCE = 10**9
+"""What each account begins with, in minor units."""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer that answers."""
+
+    address: tuple[str, int]
+    pids: tuple[int, ...]
+    """Its processes; their children belong to it too."""
+    request: Callable[[int], bytes]
+    """The whole HTTP request of the payment with this number; each number is another payment."""
+    money: Callable[[], int]
+    """The sum of all its balances, in minor units, once nothing is under way. An echo has none."""
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    what: str
+    """In a few words, for the table."""
+    start: Callable[[Path, int], AbstractContextManager[Running]]
+    """Given an empty folder and how many accounts each bank has."""
+
+
+def account(bank: Ispb, number: int) -> Address:
+    return make_address(bank, "0001", f"{number:09d}")
+
+
+def payment(number: int, source: str, target: str, token: str = "-" * 43) -> bytes:
+    """The bytes of a POST as a client of Ciranda sends it. The token is only Ciranda's to check."""
+    body = b'{"transfers":[{"source":"%b","target":"%b","amount":1}]}' % (source.encode(), target.encode())
+    return (
+        b"POST /v1/payments HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\nIdempotency-Key: n%d\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    ) % (token.encode(), number, len(body), body)
+
+
+def between(number: int, accounts: int) -> bytes:
+    """From an account of one bank to an account of the other, spread over all of them without a pattern."""
+    scattered = number * 2_654_435_761 % 2**32
+    return payment(
+        number, account(HERE, scattered % accounts), account(THERE, scattered // accounts % accounts)
+    )
+
+
+def listen() -> socket.socket:
+    """On a free port of 127.0.0.1."""
+    listener = socket.socket()
+    # What it accepts inherits this. Not every server sets it on a socket that it was handed, and without it each
+    # answer waits 40 ms for the client's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
+    return listener
+
+
+def address_of(listener: socket.socket) -> tuple[str, int]:
+    host, port = listener.getsockname()
+    return str(host), int(port)
+
+
+@contextmanager
+def process(
+    command: Sequence[str | Path], listener: socket.socket, log: Path, **environment: str
+) -> Iterator[int]:
+    """Runs the command in a process group of its own until the block ends; its pid. It inherits the listener, and
+    what it says goes to `log`."""
+    with log.open("ab") as said:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+    # From here on the child alone listens: nobody connects to one that has died.
+    listener.close()
+    try:
+        yield child.pid
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def uvicorn(app: str, listener: socket.socket, log: Path, **environment: str) -> AbstractContextManager[int]:
+    """One process of uvicorn as Ciranda has it: uvloop and httptools, no line for each request."""
+    command = [sys.executable, "-m", "uvicorn", app, "--fd", str(listener.fileno()), "--loop", "uvloop"]
+    command += ["--http", "httptools", "--ws", "none", "--no-access-log", "--no-server-header", "--no-proxy-headers"]
+    command += ["--log-level", "warning", "--timeout-keep-alive", "75"]
+    return process(command, listener, log, **environment)
+
+
+def wait_until_it_answers(address: tuple[str, int]) -> None:
+    """Whatever it answers: also that there is no such page."""
+    patience_ends = time.monotonic() + READY_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/", timeout=READY_S):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if time.monotonic() > patience_ends:
+                raise
+        time.sleep(0.05)

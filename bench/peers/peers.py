@@ -1,6 +1,6 @@
-"""What all peers have in common: each is started in a folder, answers a payment over HTTP, and can count its money.
+"""What all peers have in common: each is started at a site, answers a payment over HTTP, and can count its money.
 
-A peer is handed sockets that listen already, on free ports of 127.0.0.1, and is stopped by its pids.
+A peer is handed sockets that listen already, on free ports of 127.0.0.1. It ends with the block that started it.
 """
 
 import os
@@ -12,12 +12,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
+from bench.peers.postgresql import checkpoint, measured_postgresql
 from ciranda.identity import Address, Ispb, make_address
+from tests.system.postgresql import PostgreSQL
 
 READY_S = 60.0
 STOP_S = 30.0
@@ -26,6 +28,10 @@ HERE, THERE = Ispb("10000001"), Ispb("10000002")
 """The bank that is asked to pay, and the bank that is paid."""
 BALANCE = 10**9
 """What each account begins with, in minor units."""
+
+
+NO_TOKEN = "-" * 43
+"""As long as a session's; who is not Ciranda does not look at it."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,20 +46,48 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of all its balances, in minor units, once nothing is under way. An echo has none."""
 
 
+class Site:
+    """Where a comparison takes place."""
+
+    def __init__(self, folder: Path, accounts: int, ending: ExitStack) -> None:
+        """`accounts`: of each bank. What is started here ends with `ending`."""
+        self.accounts = accounts
+        self._folder = folder
+        self._ending = ending
+        self._postgresql: PostgreSQL | None = None
+
+    @property
+    def postgresql(self) -> PostgreSQL:
+        """One for all who need it; started when the first does."""
+        if self._postgresql is None:
+            self._postgresql = self._ending.enter_context(measured_postgresql())
+        return self._postgresql
+
+    def settle(self) -> None:
+        """PostgreSQL writes what it still owes to its files now, and not while somebody else is measured."""
+        if self._postgresql is not None:
+            checkpoint(self._postgresql)
+
+    def folder(self, name: str) -> Path:
+        """A new one."""
+        made = self._folder / name
+        made.mkdir()
+        return made
+
+
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     what: str
     """In a few words, for the table."""
-    start: Callable[[Path, int], AbstractContextManager[Running]]
-    """Given an empty folder and how many accounts each bank has."""
+    start: Callable[[Site], AbstractContextManager[Running]]
 
 
 def account(bank: Ispb, number: int) -> Address:
-    return make_address(bank, "0001", f"{number:09d}")
+    return make_address(bank, "0001", f"{number:08d}")
 
 
-def payment(number: int, source: str, target: str, token: str = "-" * 43) -> bytes:
-    """The bytes of a POST as a client of Ciranda sends it. The token is only Ciranda's to check."""
+def payment(number: int, source: str, target: str, token: str = NO_TOKEN) -> bytes:
+    """The bytes of a POST as a client of Ciranda sends it."""
     body = b'{"transfers":[{"source":"%b","target":"%b","amount":1}]}' % (source.encode(), target.encode())
     return (
         b"POST /v1/payments HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\nIdempotency-Key: n%d\r\n"
@@ -61,12 +95,17 @@ def payment(number: int, source: str, target: str, token: str = "-" * 43) -> byt
     ) % (token.encode(), number, len(body), body)
 
 
-def between(number: int, accounts: int) -> bytes:
-    """From an account of one bank to an account of the other, spread over all of them without a pattern."""
+def scatter(number: int, accounts: int) -> tuple[int, int]:
+    """Which two of so many accounts the payment with this number is between: spread over all of them, and without a
+    pattern that a database could like."""
     scattered = number * 2_654_435_761 % 2**32
-    return payment(
-        number, account(HERE, scattered % accounts), account(THERE, scattered // accounts % accounts)
-    )
+    return scattered % accounts, scattered // accounts % accounts
+
+
+def between(number: int, accounts: int) -> bytes:
+    """From an account of one bank to an account of the other."""
+    source, target = scatter(number, accounts)
+    return payment(number, account(HERE, source), account(THERE, target))
 
 
 def listen() -> socket.socket:
@@ -87,7 +126,7 @@ def address_of(listener: socket.socket) -> tuple[str, int]:
 
 @contextmanager
 def process(
-    command: Sequence[str | Path], listener: socket.socket, log: Path, **environment: str
+    command: Sequence[str | Path], log: Path, listener: socket.socket | None = None, **environment: str
 ) -> Iterator[int]:
     """Runs the command in a process group of its own until the block ends; its pid. It inherits the listener, and
     what it says goes to `log`."""
@@ -99,11 +138,12 @@ def process(
             stderr=said,
             cwd=ROOT,
             env={**os.environ, **environment},
-            pass_fds=[listener.fileno()],
+            pass_fds=[] if listener is None else [listener.fileno()],
             start_new_session=True,
         )
-    # From here on the child alone listens: nobody connects to one that has died.
-    listener.close()
+    if listener is not None:
+        # From here on the child alone listens: nobody connects to one that has died.
+        listener.close()
     try:
         yield child.pid
     finally:
@@ -118,9 +158,17 @@ def process(
 def uvicorn(app: str, listener: socket.socket, log: Path, **environment: str) -> AbstractContextManager[int]:
     """One process of uvicorn as Ciranda has it: uvloop and httptools, no line for each request."""
     command = [sys.executable, "-m", "uvicorn", app, "--fd", str(listener.fileno()), "--loop", "uvloop"]
-    command += ["--http", "httptools", "--ws", "none", "--no-access-log", "--no-server-header", "--no-proxy-headers"]
+    command += [
+        "--http",
+        "httptools",
+        "--ws",
+        "none",
+        "--no-access-log",
+        "--no-server-header",
+        "--no-proxy-headers",
+    ]
     command += ["--log-level", "warning", "--timeout-keep-alive", "75"]
-    return process(command, listener, log, **environment)
+    return process(command, log, listener, **environment)
 
 
 def wait_until_it_answers(address: tuple[str, int]) -> None:

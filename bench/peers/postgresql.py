@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
+from psycopg.sql import SQL
 
 from tests.system.postgresql import PostgreSQL, postgresql
 
@@ -21,19 +21,26 @@ SETTINGS = {
 @contextmanager
 def measured_postgresql() -> Iterator[PostgreSQL]:
     with postgresql() as server:
-        with psycopg.connect(server.template.format(slug="postgres"), autocommit=True) as connection:
-            for name, value in SETTINGS.items():
-                connection.execute(f"ALTER SYSTEM SET {name} = {value}")
+        for name, value in SETTINGS.items():
+            _command(server, f"ALTER SYSTEM SET {name} = {value}")
         server.stop("fast")
         server.start()
         try:
             yield server
         finally:
-            server.stop("fast")
+            server.stop()
 
 
 def create_database(server: PostgreSQL, name: str) -> str:
     """Empty; its URL."""
-    with psycopg.connect(server.template.format(slug="postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+    _command(server, f'CREATE DATABASE "{name}"')
     return server.template.format(slug=name)
+
+
+def checkpoint(server: PostgreSQL) -> None:
+    _command(server, "CHECKPOINT")
+
+
+def _command(server: PostgreSQL, command: str) -> None:
+    with psycopg.connect(server.template.format(slug="postgres"), autocommit=True) as connection:
+        connection.execute(SQL(command))

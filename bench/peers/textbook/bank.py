@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +95,10 @@ class Bank:
         with self._book.transaction() as book:
             again = book.execute("SELECT id, state FROM payments WHERE key = ?", (key,)).fetchone()
             if again is not None:
-                return _view(*again, source, target, amount)
+                return _view(again[0], again[1], source, target, amount)
             book.execute(
-                "INSERT INTO payments VALUES (?, ?, ?, ?, ?, 'prepared')", (payment, key, source, target, amount)
+                "INSERT INTO payments VALUES (?, ?, ?, ?, ?, 'prepared')",
+                (payment, key, source, target, amount),
             )
             _hold(book, source, amount)
             if peer is None:
@@ -114,10 +115,9 @@ class Bank:
             said_yes = False
         with self._book.transaction() as book:
             self._post(book, payment) if said_yes else self._release(book, payment)
-        try:
+        # It is decided, also if this does not get through; the other bank will ask.
+        with suppress(requests.RequestException):
             self._session.post(f"{peer}/{'commit' if said_yes else 'abort'}/{payment}", timeout=PEER_S)
-        except requests.RequestException:
-            pass  # It is decided all the same; the other bank will ask.
         if not said_yes:
             raise Refused("the other bank said no, or nothing")
 
@@ -185,7 +185,9 @@ class Bank:
                 ).fetchone()
                 if changed is None:
                     raise Refused("unknown account")
-                book.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (account, payment, change, changed[0]))
+                book.execute(
+                    "INSERT INTO entries VALUES (?, ?, ?, ?)", (account, payment, change, changed[0])
+                )
 
     def _release(self, book: sqlite3.Connection, payment: str) -> None:
         concluded = _conclude(book, payment, "aborted")
@@ -242,7 +244,9 @@ def make_app(bank: Bank) -> Flask:
     @app.post("/v1/payments")
     def pay() -> tuple[Response, int]:
         (transfer,) = request.get_json()["transfers"]
-        paid = bank.pay(request.headers["Idempotency-Key"], transfer["source"], transfer["target"], transfer["amount"])
+        paid = bank.pay(
+            request.headers["Idempotency-Key"], transfer["source"], transfer["target"], transfer["amount"]
+        )
         return jsonify(paid), 201
 
     @app.post("/prepare")
@@ -272,7 +276,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="One bank of the textbook.")
     parser.add_argument("ispb")
     parser.add_argument("book", type=Path, help="its SQLite file; made if it is not there")
-    parser.add_argument("--listener", type=int, required=True, help="the file descriptor of a socket that listens")
+    parser.add_argument(
+        "--listener", type=int, required=True, help="the file descriptor of a socket that listens"
+    )
     parser.add_argument("--peer", action="append", default=[], metavar="ISPB=URL", help="another bank")
     options = parser.parse_args()
     bank = Bank(options.ispb, Book(options.book), dict(peer.split("=", 1) for peer in options.peer))

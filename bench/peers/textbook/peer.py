@@ -13,6 +13,7 @@ from bench.peers.peers import (
     THERE,
     Peer,
     Running,
+    Site,
     account,
     address_of,
     between,
@@ -25,25 +26,26 @@ from ciranda.identity import Ispb
 
 
 @contextmanager
-def start(folder: Path, accounts: int) -> Iterator[Running]:
+def start(site: Site) -> Iterator[Running]:
+    folder = site.folder("textbook")
     listeners = {bank: listen() for bank in (HERE, THERE)}
     addresses = {bank: address_of(listener) for bank, listener in listeners.items()}
     books = {bank: folder / f"{bank}.db" for bank in listeners}
     with ExitStack() as stack:
         pids = []
         for bank, listener in listeners.items():
-            found(books[bank], bank, accounts)
+            found(books[bank], bank, site.accounts)
             command = [sys.executable, "-m", "bench.peers.textbook.bank", bank, str(books[bank])]
             command += ["--listener", str(listener.fileno())]
             for other, (host, port) in addresses.items():
                 command += ["--peer", f"{other}=http://{host}:{port}"] if other != bank else []
-            pids.append(stack.enter_context(process(command, listener, folder / f"{bank}.log")))
+            pids.append(stack.enter_context(process(command, folder / f"{bank}.log", listener)))
         for address in addresses.values():
             wait_until_it_answers(address)
         yield Running(
             address=addresses[HERE],
             pids=tuple(pids),
-            request=partial(between, accounts=accounts),
+            request=partial(between, accounts=site.accounts),
             money=partial(money, list(books.values())),
         )
 

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from litestar import Litestar, Request, Response, post
-from litestar.datastructures import State
 from psycopg import AsyncConnection, errors
 from psycopg.sql import SQL, Literal
 from psycopg_pool import AsyncConnectionPool
@@ -73,7 +73,8 @@ class Branch:
             async with self._bank.pipeline():
                 await self._bank.execute("BEGIN")
                 await self._bank.execute(
-                    "INSERT INTO payments (id, key, source, target, amount) VALUES (%s, %s, %s, %s, %s)", order
+                    "INSERT INTO payments (id, key, source, target, amount) VALUES (%s, %s, %s, %s, %s)",
+                    order,
                 )
                 entry = await self._bank.execute(
                     "WITH changed AS (UPDATE accounts SET balance = balance + %s WHERE address = %s RETURNING *) "
@@ -140,15 +141,20 @@ class TransactionManager:
                     await (branch.commit() if decided.rowcount else branch.roll_back())
 
 
+_decoder = msgspec.json.Decoder(Payment)
+_encoder = msgspec.json.Encoder()
+
+
 @post("/v1/payments")
-async def pay(data: Payment, request: Request[Any, Any, Any], state: State) -> PaymentView:
+async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
+    manager: TransactionManager = request.app.state.manager
+    data = _decoder.decode(await request.body())
     (transfer,) = data.transfers
-    manager: TransactionManager = state.manager
     id = await manager.pay(
         request.headers["idempotency-key"], transfer.source, transfer.target, transfer.amount
     )
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return PaymentView(
+    paid = PaymentView(
         id=id,
         kind="payment",
         status="settled",
@@ -159,6 +165,7 @@ async def pay(data: Payment, request: Request[Any, Any, Any], state: State) -> P
         created_at=now,
         decided_at=now,
     )
+    return Response(_encoder.encode(paid), status_code=201, media_type="application/json")
 
 
 def refused(_request: Request[Any, Any, Any], error: Refused) -> Response[dict[str, str]]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import psycopg
 
@@ -11,7 +10,9 @@ from bench.peers.peers import (
     BALANCE,
     HERE,
     THERE,
+    Peer,
     Running,
+    Site,
     account,
     address_of,
     between,
@@ -22,24 +23,22 @@ from bench.peers.peers import (
 from bench.peers.postgresql import create_database
 from bench.peers.xa.bank import SCHEMA
 from ciranda.identity import Ispb
-from tests.system.postgresql import PostgreSQL
 
 
 @contextmanager
-def start(server: PostgreSQL, folder: Path, accounts: int) -> Iterator[Running]:
-    urls = {bank: create_database(server, f"xa_{bank}") for bank in (HERE, THERE)}
+def start(site: Site) -> Iterator[Running]:
+    log = site.folder("xa") / "xa.log"
+    urls = {bank: create_database(site.postgresql, f"xa_{bank}") for bank in (HERE, THERE)}
     for bank, url in urls.items():
-        found(url, bank, accounts)
+        found(url, bank, site.accounts)
     listener = listen()
     address = address_of(listener)
-    with uvicorn(
-        "bench.peers.xa.bank:app", listener, folder / "xa.log", HERE=urls[HERE], THERE=urls[THERE]
-    ) as pid:
+    with uvicorn("bench.peers.xa.bank:app", listener, log, HERE=urls[HERE], THERE=urls[THERE]) as pid:
         wait_until_it_answers(address)
         yield Running(
             address=address,
-            pids=(pid, server.pid),
-            request=partial(between, accounts=accounts),
+            pids=(pid, site.postgresql.pid),
+            request=partial(between, accounts=site.accounts),
             money=partial(money, list(urls.values())),
         )
 
@@ -63,3 +62,6 @@ def money(urls: list[str]) -> int:
             assert row is not None
             total += int(row[0])
     return total
+
+
+PEER = Peer(name="xa", what="PREPARE TRANSACTION over two PostgreSQL databases", start=start)

@@ -17,6 +17,7 @@ from bench.peers.postgresql import create_database
 from bench.peers.textbook.peer import PEER as TEXTBOOK
 from bench.peers.xa.bank import SCHEMA, Branch, Order, TransactionManager, pool
 from bench.peers.xa.peer import PEER as XA
+from ciranda.identity import Ispb
 
 ACCOUNTS = 20
 CONNECTIONS = 4
@@ -24,6 +25,7 @@ SECONDS = 0.5
 
 ANA, RUI = account(HERE, 0), account(THERE, 0)
 NOBODY = account(THERE, ACCOUNTS)
+ELSEWHERE = account(Ispb("10000003"), 0)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,9 @@ def banks(request: pytest.FixtureRequest, site: Site) -> Iterator[Running]:
 
 
 def test_an_echo_answers_every_payment_in_the_shape_of_ciranda(echo: Running) -> None:
-    assert run(echo, CONNECTIONS, SECONDS).rate > 0
+    figures = run(echo, CONNECTIONS, SECONDS)
+    assert figures.rate > 0
+    assert figures.not_settled == 0
     payment = pay(echo, ANA, RUI, 5, key="one").json()
     assert payment["status"] == "settled"
     assert payment["transfers"] == [{"source": ANA, "target": RUI, "amount": 5}]
@@ -53,11 +57,13 @@ def test_an_echo_answers_every_payment_in_the_shape_of_ciranda(echo: Running) ->
 
 def test_banks_settle_every_payment_and_keep_the_money(banks: Running) -> None:
     assert banks.money() == 2 * ACCOUNTS * BALANCE
-    assert run(banks, CONNECTIONS, SECONDS).rate > 0
+    figures = run(banks, CONNECTIONS, SECONDS)
+    assert figures.rate > 0
+    assert figures.not_settled == 0
     assert banks.money() == 2 * ACCOUNTS * BALANCE
 
 
-@pytest.mark.parametrize(("target", "amount"), [(RUI, 2 * BALANCE), (NOBODY, 1)])
+@pytest.mark.parametrize(("target", "amount"), [(RUI, 2 * BALANCE), (NOBODY, 1), (ELSEWHERE, 1)])
 def test_banks_refuse_what_cannot_be_and_hold_nothing_of_it(banks: Running, target: str, amount: int) -> None:
     assert pay(banks, ANA, target, amount, key=f"to {target}").status_code == 422
     assert banks.money() == 2 * ACCOUNTS * BALANCE

@@ -92,6 +92,8 @@ class Bank:
         """Raises Refused."""
         payment = uuid.uuid4().hex
         peer = self._peers.get(target[:8])
+        if peer is None and target[:8] != self._ispb:
+            raise Refused("unknown bank")
         with self._book.transaction() as book:
             again = book.execute("SELECT id, state FROM payments WHERE key = ?", (key,)).fetchone()
             if again is not None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -21,8 +22,11 @@ from bench.peers.peers import (
     process,
     wait_until_it_answers,
 )
-from bench.peers.textbook.bank import Book
+from bench.peers.textbook.bank import PEER_S, Book
 from ciranda.identity import Ispb
+
+DOUBT_S = 3 * PEER_S
+"""A bank asks twice in that time about what it is in doubt of."""
 
 
 @contextmanager
@@ -59,13 +63,20 @@ def found(path: Path, bank: Ispb, accounts: int) -> None:
 
 
 def money(paths: list[Path]) -> int:
-    total = 0
-    for path in paths:
-        with closing(sqlite3.connect(path)) as book:
-            balance, held = book.execute("SELECT sum(balance), sum(held) FROM accounts").fetchone()
-            assert held == 0, f"{path} holds {held} for payments that have ended"
-            total += balance
-    return total
+    """Raises TimeoutError if a payment stays in doubt."""
+    with ExitStack() as stack:
+        books = [stack.enter_context(closing(sqlite3.connect(path))) for path in paths]
+
+        def sum_of(what: str) -> int:
+            return sum(int(book.execute(f"SELECT {what}").fetchone()[0]) for book in books)
+
+        patience_ends = time.monotonic() + DOUBT_S
+        while sum_of("count(*) FROM payments WHERE state = 'prepared'"):
+            if time.monotonic() > patience_ends:
+                raise TimeoutError("a payment stays in doubt")
+            time.sleep(0.1)
+        assert sum_of("sum(held) FROM accounts") == 0, "money is held for payments that have ended"
+        return sum_of("sum(balance) FROM accounts")
 
 
 PEER = Peer(name="textbook", what="Flask, an SQLite file a bank, two-phase commit over requests", start=start)

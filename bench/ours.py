@@ -1,20 +1,19 @@
 """Ciranda as one of those that are compared: two banks, in processes of their own, with the same accounts as the peers."""
 
 import asyncio
-import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.peers.peers import BALANCE, ROOT, Running, Site, payment, process, scatter
+from bench.peers.peers import BALANCE, Running, Site, payment, process, scatter
+from ciranda.cli.audit import examine
 from ciranda.cli.demo import free_base_port
 from ciranda.cli.init import found
 from ciranda.client import BankClient
 from ciranda.client.order import BatchedPayment, Order
 from ciranda.payment import TRANSFERS_MAX
-from ciranda.roster import Member
+from ciranda.roster import Member, Roster
 from ciranda.settings import OPERATOR_TOKEN, read_operator_token
 
 DOCUMENTS = ("11144477735", "11122233396")
@@ -50,7 +49,7 @@ def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
                 address=_address(here),
                 pids=(*pids, *database_pids),
                 request=_request(token, sources, targets),
-                money=lambda: _money(folder),
+                money=lambda: _money(folder, roster),
             )
 
         yield {
@@ -74,17 +73,11 @@ def _address(member: Member) -> tuple[str, int]:
     return host, int(port)
 
 
-def _money(folder: Path) -> int:
+def _money(folder: Path, roster: Roster) -> int:
     """What the customers have in both banks, if the audit holds."""
-    audited = subprocess.run(
-        [sys.executable, "-m", "ciranda.cli.main", "audit", str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert audited.returncode == 0, audited.stdout + audited.stderr
-    return sum(book["audit"]["balances"]["customers"] for book in json.loads(audited.stdout)["books"])
+    report = asyncio.run(examine(folder, roster))
+    assert report.code == 0, report
+    return sum(book.audit.balances.customers for book in report.books)
 
 
 async def _settle_in(

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -203,8 +203,13 @@ def run_pgbench(pgbench: Pgbench, server: int, connections: int, seconds: float)
 def cpu_s(pids: Sequence[int]) -> float:
     """CPU time of these processes and of all that they started, also of those that have ended."""
     parents = [psutil.Process(pid) for pid in pids]
-    alive = {process for parent in parents for process in (parent, *parent.children(recursive=True))}
-    return sum(sum(process.cpu_times()[:4]) for process in alive)
+    children = {child for parent in parents for child in parent.children(recursive=True)}
+    total = 0.0
+    # A child that ends while we look is counted with its parent, which therefore comes later.
+    for process in (*children.difference(parents), *parents):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def ratios(done: Mapping[str, Sequence[Figures]]) -> list[Ratio]:

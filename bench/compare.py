@@ -1,6 +1,6 @@
 """Ciranda and its peers, one after the other in each round, so that a noisy machine hits all alike; and the ratios.
 
-    python -m bench.compare [--seconds 10] [--runs 3] [--connections 64] [--accounts 10000] [--only NAME …] [--json FILE]
+    python -m bench.compare [--seconds 10] [--runs 3] [--connections 64] [--accounts 100000] [--only NAME …] [--json FILE]
 
 All are started before the first round, on one machine and with durable commits. In a round each is loaded by itself, by
 a closed loop; its money is summed before and after. A ratio is taken within each round; the median of them is shown.
@@ -87,6 +87,8 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     median: float
     lowest: float
     highest: float
+    by_cpu: float
+    """The same of payments for each second of CPU time: what other work the machine does disturbs it less."""
     target: float | None
 
 
@@ -114,6 +116,7 @@ def compare(
     with ExitStack() as ending:
         folder = Path(ending.enter_context(TemporaryDirectory(prefix="ciranda-compare-")))
         site = Site(folder, accounts, ending)
+        conditions = _conditions(seconds, runs, connections, accounts)
         missing: list[str] = []
         lined_up: dict[str, Run] = {}
         for name, run in _line_up(site, ending, only, connections, seconds, missing):
@@ -127,7 +130,7 @@ def compare(
                 done[name].append(figures)
                 tell(f"round {round + 1} of {runs}: {name} {figures.rate:,.0f}/s")
         return Comparison(
-            conditions=_conditions(seconds, runs, connections, accounts),
+            conditions=conditions,
             runs=done,
             ratios=ratios(done),
             missing=missing,
@@ -217,7 +220,8 @@ def ratios(done: Mapping[str, Sequence[Figures]]) -> list[Ratio]:
     made = []
     for ours, theirs, target in RATIOS:
         if ours in done and theirs in done:
-            each = [mine.rate / other.rate for mine, other in zip(done[ours], done[theirs], strict=True)]
+            rounds = list(zip(done[ours], done[theirs], strict=True))
+            each = [mine.rate / other.rate for mine, other in rounds]
             made.append(
                 Ratio(
                     ours=ours,
@@ -225,6 +229,7 @@ def ratios(done: Mapping[str, Sequence[Figures]]) -> list[Ratio]:
                     median=statistics.median(each),
                     lowest=min(each),
                     highest=max(each),
+                    by_cpu=statistics.median(other.cpu_us / mine.cpu_us for mine, other in rounds),
                     target=target,
                 )
             )
@@ -249,7 +254,7 @@ def _conditions(seconds: float, runs: int, connections: int, accounts: int) -> d
         "PostgreSQL with fsync and synchronous_commit on",
         "versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
         f"{_said([BIN / 'postgres', '--version'])}",
-        "load average at the end": ", ".join(f"{one:.1f}" for one in os.getloadavg()),
+        "load average before": ", ".join(f"{one:.1f}" for one in os.getloadavg()),
     }
 
 
@@ -274,14 +279,16 @@ def show(comparison: Comparison, console: Console) -> None:
             f"{sum(run.not_settled for run in runs):,}",
         )
     console.print(figures)
-    quotients = _table("", "ratio", "lowest", "highest", "target")
+    quotients = _table("", "ratio", "lowest", "highest", "target", "by CPU")
     for ratio in comparison.ratios:
         quotients.add_row(
             f"{ratio.ours} ÷ {ratio.theirs}",
             *(f"{value:.2f}" for value in (ratio.median, ratio.lowest, ratio.highest)),
             "" if ratio.target is None else f"{ratio.target:g}",
+            f"{ratio.by_cpu:.2f}",
         )
-    console.print(quotients)
+    if comparison.ratios:
+        console.print(quotients)
     for line in comparison.missing:
         console.print(f"not measured: {line}")
 
@@ -300,7 +307,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of each run")
     parser.add_argument("--runs", type=int, default=3, help="how many rounds")
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--accounts", type=int, default=10_000, help="of each bank")
+    parser.add_argument("--accounts", type=int, default=100_000, help="of each bank")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="and no others")
     parser.add_argument("--json", type=Path, help="a file for all figures of all runs")
     options = parser.parse_args()

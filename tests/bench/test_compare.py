@@ -42,6 +42,7 @@ def test_a_ratio_is_taken_within_each_round() -> None:
         }
     )
     assert (ratio.median, ratio.lowest, ratio.highest, ratio.target) == (4, 4, 5, 4)
+    assert ratio.by_cpu == 1, "each took as much CPU time for a payment as the other"
 
 
 def test_what_was_not_told_has_no_median() -> None:

@@ -210,7 +210,7 @@ def _put_back(why: str) -> None:
 async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    bank = _bank(settings)
+    bank = bank_of(settings)
     clock, dice = WallClock(), SystemDice()
     store = make_store(settings.database, bank, clock, dice)
     try:
@@ -360,7 +360,7 @@ def _server(app: Any) -> _Server:
     )
 
 
-def _bank(settings: BankSettings) -> Bank:
+def bank_of(settings: BankSettings) -> Bank:
     """The bank with its own figures for what each peer may owe it."""
     members = {
         ispb: replace(member, credit_limit=settings.credit_limits.get(ispb, member.credit_limit))

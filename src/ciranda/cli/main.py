@@ -10,7 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from ciranda import __version__
-from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, simulate, teller, up
+from ciranda.cli import (
+    account,
+    audit,
+    bench,
+    customer,
+    demo,
+    init,
+    link,
+    mandate,
+    pay,
+    serve,
+    simulate,
+    teller,
+    up,
+)
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -71,6 +85,7 @@ RUN = "Run banks"
 USE = "Use a bank"
 
 app.command("demo", rich_help_panel=TRY_IT)(demo.demo)
+app.command("bench", rich_help_panel=TRY_IT)(bench.bench)
 app.command("simulate", rich_help_panel=TRY_IT)(simulate.simulate)
 app.command("init", rich_help_panel=RUN)(init.init)
 app.command("serve", rich_help_panel=RUN)(serve.serve)

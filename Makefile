@@ -38,10 +38,9 @@ format: .venv/ready
 	$(BIN)/ruff check --fix src tests bench
 	$(BIN)/ruff format src tests bench
 
-bench: .venv/ready ## what a payment costs, by itself and beside its peers; OPTIONS='--seconds 10 --runs 3'
-	$(BIN)/python bench/load.py inside
-	$(BIN)/python bench/load.py between
-	$(BIN)/python -m bench.compare $(OPTIONS)
+bench: .venv/ready ## what a payment costs, by workload and beside its peers; OPTIONS='--runs 1 --postgres'
+	$(BIN)/ciranda bench --seconds 10 --runs 3 $(OPTIONS)
+	$(BIN)/python -m bench.compare --seconds 10 --runs 3
 
 lock: .venv/ready ## pin the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

@@ -8,11 +8,7 @@ a closed loop; its money is summed before and after. A ratio is taken within eac
 
 import argparse
 import itertools
-import os
-import platform
-import sqlite3
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -34,8 +30,8 @@ from bench.peers.peers import Running, Site
 from bench.peers.pgbench.tpcb import Missing, Pgbench
 from bench.peers.textbook.peer import PEER as TEXTBOOK
 from bench.peers.xa.peer import PEER as XA
+from ciranda.bench.conditions import Conditions, conditions
 from ciranda.bench.load import Load, closed_loop
-from tests.system.postgresql import BIN
 
 PEERS = (ECHO_ASGI, ECHO_LITESTAR, XA, TEXTBOOK)
 PGBENCH = "pgbench"
@@ -116,7 +112,7 @@ def compare(
     with ExitStack() as ending:
         folder = Path(ending.enter_context(TemporaryDirectory(prefix="ciranda-compare-")))
         site = Site(folder, accounts, ending)
-        conditions = _conditions(seconds, runs, connections, accounts)
+        before = _told(conditions(folder, None))
         missing: list[str] = []
         lined_up: dict[str, Run] = {}
         for name, run in _line_up(site, ending, only, connections, seconds, missing):
@@ -130,7 +126,12 @@ def compare(
                 done[name].append(figures)
                 tell(f"round {round + 1} of {runs}: {name} {figures.rate:,.0f}/s")
         return Comparison(
-            conditions=conditions,
+            conditions={
+                **before,
+                **site.conditions(),
+                "load": f"{runs} runs of {seconds:g} s each, {connections} connections, one transfer a request",
+                "accounts": f"{accounts:,} in each bank",
+            },
             runs=done,
             ratios=ratios(done),
             missing=missing,
@@ -244,22 +245,8 @@ def medians(runs: Sequence[Figures]) -> Figures:
     return Figures(**{figure: of(figure) for figure in Figures.__struct_fields__})
 
 
-def _conditions(seconds: float, runs: int, connections: int, accounts: int) -> dict[str, str]:
-    return {
-        "machine": f"{os.cpu_count()} cores, which the load generator shares; {platform.machine()}, "
-        f"{platform.system()} {platform.release()}",
-        "load": f"{runs} runs of {seconds:g} s each, {connections} connections, one transfer a request",
-        "accounts": f"{accounts:,} in each bank, paid between without a pattern",
-        "durability": "each commit on the disk before it is answered: SQLite WAL with synchronous=FULL, "
-        "PostgreSQL with fsync and synchronous_commit on",
-        "versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"{_said([BIN / 'postgres', '--version'])}",
-        "load average before": ", ".join(f"{one:.1f}" for one in os.getloadavg()),
-    }
-
-
-def _said(command: Sequence[str | Path]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+def _told(conditions: Conditions) -> dict[str, str]:
+    return {name: str(value) for name, value in msgspec.structs.asdict(conditions).items()}
 
 
 def show(comparison: Comparison, console: Console) -> None:

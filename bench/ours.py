@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.peers.peers import READY_S, Running, Site, payment, process, scatter
+from ciranda.bench.databases import databases
 from ciranda.bench.fill import Filled, fill_all
 from ciranda.cli.audit import examine
 from ciranda.cli.demo import free_base_port
-from ciranda.cli.init import found
+from ciranda.cli.init import TREES, found
 from ciranda.client import BankClient
 from ciranda.roster import Member, Roster
 from ciranda.settings import BANK
@@ -20,14 +21,15 @@ from ciranda.settings import BANK
 def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
     """The workloads inside the first bank, and between it and the second. `database`: SQLite or PostgreSQL."""
     folder = site.folder(f"ciranda-{database}")
-    template, database_pids = None, []
-    if database == "PostgreSQL":
-        template, database_pids = site.postgresql.template, [site.postgresql.pid]
-    roster = found(folder, banks=2, base_port=free_base_port(2), database=template)
-    members = list(roster.members.values())
-    settings = [folder / member.slug / BANK for member in members]
-    here, there = asyncio.run(fill_all(settings, site.accounts, None))
+    server = site.postgresql if database == "PostgreSQL" else None
     with ExitStack() as stack:
+        template = stack.enter_context(
+            databases(server.template if server else None, [tree.slug for tree in TREES[:2]])
+        )
+        roster = found(folder, banks=2, base_port=free_base_port(2), database=template)
+        members = list(roster.members.values())
+        settings = [folder / member.slug / BANK for member in members]
+        here, there = asyncio.run(fill_all(settings, site.accounts, None))
         pids = []
         for member, bank_toml in zip(members, settings, strict=True):
             command = [sys.executable, "-m", "ciranda.cli.main", "serve", str(bank_toml)]
@@ -37,7 +39,7 @@ def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
         def running(pids: Sequence[int], payee: Filled) -> Running:
             return Running(
                 address=_address(members[0]),
-                pids=(*pids, *database_pids),
+                pids=(*pids, server.pid) if server else tuple(pids),
                 request=_request(here, payee),
                 money=lambda: _money(folder, roster),
             )

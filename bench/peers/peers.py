@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.peers.postgresql import checkpoint, measured_postgresql
+from bench.peers.postgresql import PostgreSQL, measured_postgresql
+from ciranda.bench.conditions import conditions
 from ciranda.identity import Address, Ispb, make_address
-from tests.system.postgresql import PostgreSQL
 
 READY_S = 60.0
 STOP_S = 30.0
@@ -66,7 +66,14 @@ class Site:
     def settle(self) -> None:
         """PostgreSQL writes what it still owes to its files now, and not while somebody else is measured."""
         if self._postgresql is not None:
-            checkpoint(self._postgresql)
+            self._postgresql.checkpoint()
+
+    def conditions(self) -> dict[str, str]:
+        """What is known of PostgreSQL, if it was needed."""
+        if self._postgresql is None:
+            return {}
+        told = conditions(self._folder, self._postgresql.template)
+        return {"postgresql": told.database, "durability of postgresql": told.durability}
 
     def folder(self, name: str) -> Path:
         """A new one."""

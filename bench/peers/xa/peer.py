@@ -20,7 +20,6 @@ from bench.peers.peers import (
     uvicorn,
     wait_until_it_answers,
 )
-from bench.peers.postgresql import create_database
 from bench.peers.xa.bank import SCHEMA
 from ciranda.identity import Ispb
 
@@ -28,7 +27,7 @@ from ciranda.identity import Ispb
 @contextmanager
 def start(site: Site) -> Iterator[Running]:
     log = site.folder("xa") / "xa.log"
-    urls = {bank: create_database(site.postgresql, f"xa_{bank}") for bank in (HERE, THERE)}
+    urls = {bank: site.postgresql.create_database(f"xa_{bank}") for bank in (HERE, THERE)}
     for bank, url in urls.items():
         found(url, bank, site.accounts)
     listener = listen()

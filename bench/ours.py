@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 
 from bench.peers.peers import READY_S, Running, Site, payment, process, scatter
@@ -13,13 +13,14 @@ from ciranda.cli.audit import examine
 from ciranda.cli.demo import free_base_port
 from ciranda.cli.init import TREES, found
 from ciranda.client import BankClient
-from ciranda.roster import Member, Roster
-from ciranda.settings import BANK
+from ciranda.roster import Member
+from ciranda.settings import BANK, OPERATOR_TOKEN, read_operator_token
 
 
 @contextmanager
 def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
-    """The workloads inside the first bank, and between it and the second. `database`: SQLite or PostgreSQL."""
+    """The workloads inside the first bank, and between it and the second; at the end the whole audit is made, of every
+    payment in both. `database`: SQLite or PostgreSQL."""
     folder = site.folder(f"ciranda-{database}")
     server = site.postgresql if database == "PostgreSQL" else None
     with ExitStack() as stack:
@@ -41,13 +42,15 @@ def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
                 address=_address(members[0]),
                 pids=(*pids, server.pid) if server else tuple(pids),
                 request=_request(here, payee),
-                money=lambda: _money(folder, roster),
+                money=lambda: asyncio.run(_money(folder, members)),
             )
 
         yield {
             f"inside, {database}": running(pids[:1], here),
             f"between, {database}": running(pids, there),
         }
+        report = asyncio.run(examine(folder, roster))
+        assert report.code == 0, report
 
 
 def _request(payer: Filled, payee: Filled) -> Callable[[int], bytes]:
@@ -73,8 +76,17 @@ async def _acquainted(members: Sequence[Member]) -> None:
                 await asyncio.sleep(0.05)
 
 
-def _money(folder: Path, roster: Roster) -> int:
-    """What the customers have in both banks, if the audit holds."""
-    report = asyncio.run(examine(folder, roster))
-    assert report.code == 0, report
-    return sum(book.audit.balances.customers for book in report.books)
+async def _money(folder: Path, members: Sequence[Member]) -> int:
+    """What the customers have in both banks, once no payment is in doubt. Raises TimeoutError."""
+    async with asyncio.timeout(READY_S), AsyncExitStack() as stack:
+        banks = [
+            await stack.enter_async_context(
+                BankClient(member.public_url, read_operator_token(folder / member.slug / OPERATOR_TOKEN))
+            )
+            for member in members
+        ]
+        while True:
+            audits = [await bank.audit() for bank in banks]
+            if not any(audit.payments.in_doubt for audit in audits):
+                return sum(audit.balances.customers for audit in audits)
+            await asyncio.sleep(0.05)

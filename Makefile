@@ -38,9 +38,8 @@ format: .venv/ready
 	$(BIN)/ruff check --fix src tests bench
 	$(BIN)/ruff format src tests bench
 
-bench: .venv/ready ## payments per second inside one bank and between two, on SQLite, with the conditions
-	$(BIN)/python bench/load.py inside
-	$(BIN)/python bench/load.py between
+bench: .venv/ready ## what a payment costs, by workload; OPTIONS='--runs 1 --postgres'
+	$(BIN)/ciranda bench --seconds 10 --runs 3 $(OPTIONS)
 
 lock: .venv/ready ## pin the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

@@ -15,7 +15,7 @@ from ciranda.bench.report import Report
 from ciranda.bench.workloads import WORKLOADS
 from ciranda.bench.workloads.batch import SIZE
 from ciranda.bench.workloads.mixed import REFUSED
-from ciranda.cli.bench import TOOLS
+from ciranda.cli.measuring import TOOLS
 from ciranda.roster import Roster
 
 ACCOUNTS, CONNECTIONS, SECONDS = 50, 4, 0.5

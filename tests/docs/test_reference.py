@@ -170,7 +170,9 @@ def test_every_metric_and_every_log_event_is_in_the_reference() -> None:
                 <= told
             ), path
     metrics = SOURCES[pages.ROOT / "src/ciranda/api/health.py"]
-    for kind, name in re.findall(r"\b(Counter|Gauge|Histogram)\(\s*\"(ciranda_\w+)\"", metrics):
+    for kind, name in re.findall(
+        r"\b(Counter|Gauge|Histogram)(?:MetricFamily)?\(\s*\"(ciranda_\w+)\"", metrics
+    ):
         assert (f"{name}_total" if kind == "Counter" else name) in told
 
 

@@ -50,8 +50,9 @@ def databases(template: str | None, slugs: Sequence[str]) -> Iterator[str | None
 
 
 @contextmanager
-def own_server() -> Iterator[str]:
-    """A server in a temporary folder, on a socket in it; its template for `databases`. Raises NoServer."""
+def own_server(**more: str) -> Iterator[str]:
+    """A server in a temporary folder, on a socket in it; its template for `databases`. `more`: settings beside
+    `SETTINGS`. Raises NoServer."""
     try:
         with warnings.catch_warnings():
             # It looks for a runtime folder when it is imported, and warns that it takes one in /tmp.
@@ -69,7 +70,7 @@ def own_server() -> Iterator[str]:
         server = get_server(data, cleanup_mode="stop")
         try:
             with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                for name, value in SETTINGS.items():
+                for name, value in {**SETTINGS, **more}.items():
                     connection.execute(SQL(f"ALTER SYSTEM SET {name} = {value}"))
         finally:
             server.cleanup()

@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import secrets
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -38,6 +39,8 @@ OPENING_BALANCE = 100_000_000
 ACCOUNTS_OF_ONE = 100
 """Each customer has so many accounts, or more in a bank of more than a hundred thousand."""
 CUSTOMERS_MAX = 1_000
+FEW = 2_000
+"""So few accounts are filled sooner than a process of their own has started."""
 
 _BRANCH = "0001"
 _NUMBERS = 100_000_000
@@ -85,14 +88,18 @@ def document(customer: int) -> Document:
 async def fill_all(folders: Sequence[Path], accounts: int, initiator: Ispb | None) -> list[Filled]:
     """Fills the banks whose `bank.toml` these are, several at once. `initiator`: every account of the others gives
     that bank a mandate for its holder."""
-    # Spawned, so that no thread or loop of ours is copied into them.
-    context = multiprocessing.get_context("spawn")
-    workers = min(len(folders), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(
-            *(loop.run_in_executor(pool, fill, path, accounts, initiator) for path in folders)
-        )
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        pool: Executor
+        if accounts <= FEW:
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+        else:
+            # Spawned, so that no thread or loop of ours is copied into them.
+            context = multiprocessing.get_context("spawn")
+            processes = min(len(folders), os.cpu_count() or 1)
+            pool = stack.enter_context(ProcessPoolExecutor(processes, mp_context=context))
+        filling = [loop.run_in_executor(pool, fill, path, accounts, initiator) for path in folders]
+        return await asyncio.gather(*filling)
 
 
 def fill(bank_toml: Path, accounts: int, initiator: Ispb | None) -> Filled:

@@ -299,20 +299,18 @@ class _Lane:
         """Sends, or sets waiting, all that became due since the last tick."""
         assert self._gap_ns is not None
         run, now = self.run, time.perf_counter_ns()
-        while not run.over:
-            planned = self._started_ns + int(self._due_count * self._gap_ns)
+        if run.over:
+            return
+        while (planned := self._started_ns + int(self._due_count * self._gap_ns)) <= now:
             if planned >= run.end_ns:
                 return
-            if planned > now:
-                break
             self._due_count += 1
             run.due(planned)
             if self._idle:
                 self._send(self._idle.pop(), planned)
             else:
                 self._waiting.append(planned)
-        if not run.over:
-            asyncio.get_running_loop().call_later(_TICK_S, self._tick)
+        asyncio.get_running_loop().call_later(max(_TICK_S, (planned - now) / 1e9), self._tick)
 
     def free(self, wire: "_Wire") -> None:
         """A connection has nothing under way: it gets the next request, if one is due."""

@@ -6,7 +6,6 @@ make a `Cost`.
 
 import asyncio
 import re
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -24,6 +23,7 @@ SERVER = "postgresql"
 
 _METRIC = re.compile(r"^ciranda_(batches|batch_inputs)_total (\S+)$", re.MULTILINE)
 _MIB = 1024 * 1024
+_SCRAPES_FOR_EACH = 3
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +71,10 @@ class Meter:
         usage[GENERATOR] = _usage(psutil.Process().pid, children=False)
         if self._server is not None:
             usage[SERVER] = _usage(self._server)
-        async with aiohttp.ClientSession() as session:
+        # A new connection for each scrape, so that it may meet another worker.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
             batches = {
-                bank.member.slug: await _batches(session, bank) for bank in banks if bank.process.running
+                bank.member.slug: await self._batches(session, bank) for bank in banks if bank.process.running
             }
         seen = await asyncio.gather(*(asyncio.to_thread(_look, bank.database) for bank in banks))
         return Reading(
@@ -82,6 +83,12 @@ class Meter:
             batches=batches,
             stored=sum(size for _, size in seen),
         )
+
+    async def _batches(self, session: aiohttp.ClientSession, bank: Bank) -> tuple[float, float]:
+        """Batches and inputs. Of several workers each counts for itself: those of the busiest that is met."""
+        workers = self._circle.workers
+        scrapes = 1 if workers == 1 else _SCRAPES_FOR_EACH * workers
+        return max([await _scrape(session, bank) for _ in range(scrapes)])
 
     def rss_mib(self, bank: Bank) -> float:
         """Now, of all its workers."""
@@ -143,14 +150,14 @@ def _since(before: Usage | None, now: Usage) -> Usage:
 
 
 def _average(before: tuple[float, float], now: tuple[float, float]) -> float:
-    """Of several workers a scrape meets any one: then its average since it was started stands for all."""
+    """Of several workers nobody knows which one was met before: its average since it was started stands for all."""
     batches, inputs = now[0] - before[0], now[1] - before[1]
     if batches <= 0:  # It was started again in between.
         batches, inputs = now
     return inputs / batches if batches else 0.0
 
 
-async def _batches(session: aiohttp.ClientSession, bank: Bank) -> tuple[float, float]:
+async def _scrape(session: aiohttp.ClientSession, bank: Bank) -> tuple[float, float]:
     async with session.get(f"{bank.member.public_url}/metrics") as answer:
         figures = dict(_METRIC.findall(await answer.text()))
     return float(figures["batches"]), float(figures["batch_inputs"])
@@ -161,12 +168,9 @@ def _look(database: str) -> tuple[int, int]:
     engine = create_engine(sqlalchemy_url(database), poolclass=NullPool)
     if is_sqlite(database):
         sqlite_reader(engine, "PRAGMA query_only=ON")
+        # With what is still in the log, whose own size says nothing.
+        size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    else:
+        size = "SELECT pg_database_size(current_database())"
     with engine.connect() as connection:
-        height = look.height(connection)
-        if not is_sqlite(database):
-            size = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
-            return height, int(size)
-    file = Path(engine.url.database or "")
-    return height, sum(
-        part.stat().st_size for part in (file, file.with_name(f"{file.name}-wal")) if part.exists()
-    )
+        return look.height(connection), int(connection.exec_driver_sql(size).scalar_one())

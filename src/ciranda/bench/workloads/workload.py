@@ -156,4 +156,4 @@ def asking(name: str, payments: Payments, loop: Loop = Loop()) -> Run:  # noqa: 
 async def maximum(circle: Circle, payment: Payment, options: Options) -> float:
     """Payments per second of a closed loop, for those workloads that ask for a share or a multiple of it."""
     await Loop().run(circle, payment, options.warm_up)
-    return (await Loop().run(circle, payment, options.seconds / 2)).rate
+    return (await Loop().run(circle, payment, options.seconds)).rate

@@ -30,8 +30,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb, parse_ispb
-from ciranda.money import OWN_BALANCE_MAX
+from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
 from ciranda.roster import Member, Roster
 
 CONSORTIUM = "consortium.toml"
@@ -44,6 +45,7 @@ DATABASE = "bank.db"
 CREDIT_LIMIT = 10**12
 WITNESSES = 3
 DEADLINE_MS = 5_000
+WITHDRAWALS_ALONE = 100_000
 
 
 class SettingsError(Exception):
@@ -67,7 +69,9 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_host: str
     peer_port: int
     credit_limits: dict[Ispb, int]
-    """How much each peer may owe this bank, in minor units."""
+    """How much each peer may owe this bank, in minor units, unless an operator has said otherwise since."""
+    two_person: TwoPerson | None
+    """Whether some of what operators do needs a second one."""
 
     @property
     def member(self) -> Member:
@@ -104,6 +108,7 @@ def load(bank_toml: Path) -> BankSettings:
         peer_host=peer_host,
         peer_port=peer_port,
         credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
+        two_person=TwoPerson(withdrawals_above=written.withdrawals_alone) if written.two_person else None,
     )
 
 
@@ -162,13 +167,14 @@ def consortium_toml(roster: Roster) -> str:
     return "\n".join(lines) + "\n"
 
 
-def bank_toml(ispb: Ispb, database: str) -> str:
+def bank_toml(ispb: Ispb, database: str, *, two_person: bool = False) -> str:
     return (
         "# This bank's own settings.\n"
         f"ispb = {_quoted(ispb)}\n"
         f'consortium = "../{CONSORTIUM}"\n'
         f"database = {_quoted(database)}\n"
-        "\n"
+        + ("\n# What costs most needs two operators.\ntwo_person = true\n" if two_person else "")
+        + "\n"
         "# Where to listen, if not at the addresses that the consortium knows:\n"
         '# public_listen = "0.0.0.0:8101"\n'
         '# peer_listen = "0.0.0.0:8201"\n'
@@ -227,6 +233,8 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     public_listen: str | None = None
     peer_listen: str | None = None
     credit_limits: dict[str, _CreditLimit] = {}
+    two_person: bool = False
+    withdrawals_alone: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] = WITHDRAWALS_ALONE
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)

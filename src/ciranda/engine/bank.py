@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.roster import Roster
 
@@ -10,6 +11,8 @@ class Bank(msgspec.Struct, frozen=True, kw_only=True):
     ispb: Ispb
     roster: Roster
     mandate_secret: bytes
+    two_person: TwoPerson | None = None
+    """Whether some of what operators do needs a second one."""
 
     def __repr__(self) -> str:
         """The secret is never printed."""

@@ -209,7 +209,7 @@ def _change(change: Literal["block", "unblock", "close"], meaning: str, answers:
         if isinstance(account, Denied):
             denied(account)
         if isinstance(account, Proposal):
-            return proposed(account)
+            return proposed(request, account)
         return ok(account_view(account, await node.store.customers(account.holders)))
 
     change_account.fn.__doc__ = meaning
@@ -251,5 +251,5 @@ async def set_limit(request: Request[Any, Any, Any]) -> Response[bytes]:
     if isinstance(account, Denied):
         denied(account)
     if isinstance(account, Proposal):
-        return proposed(account)
+        return proposed(request, account)
     return ok(_position(node, node.bank.roster.members[ispb], account))

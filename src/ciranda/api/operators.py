@@ -76,7 +76,7 @@ async def add_operator(request: Request[Any, Any, Any]) -> Response[bytes]:
         order.cash_limit,
         _token_order(request, order.token_hash, order.expires_at, theirs=True),
     )
-    return _made(done, token)
+    return _made(request, done, token)
 
 
 @get("/v1/operator/operators", guards=[may(Right.READ)], opt=describe(answers={200: Operators}))
@@ -112,7 +112,7 @@ async def renew_token(request: Request[Any, Any, Any]) -> Response[bytes]:
     done, token = await node_of(request).operators.renew(
         operator_of(request), name, _token_order(request, order.token_hash, order.expires_at, theirs=theirs)
     )
-    return _made(done, token)
+    return _made(request, done, token)
 
 
 def _token_order(
@@ -132,11 +132,11 @@ def _token_order(
     )
 
 
-def _made(done: Reply | Proposal, token: str | None) -> Response[bytes]:
+def _made(request: Request[Any, Any, Any], done: Reply | Proposal, token: str | None) -> Response[bytes]:
     if isinstance(done, Denied):
         denied(done)
     if isinstance(done, Proposal):
-        return proposed(done)
+        return proposed(request, done)
     assert isinstance(done, OperatorMade), f"an operator was asked for, and {done} came"
     return ok(msgspec.structs.replace(_view(done.operator), token=token or UNSET), 201)
 

@@ -205,7 +205,7 @@ async def _cash_order(request: Request[Any, Any, Any], kind: Kind, route: str) -
     )
     outcome = await node_of(request).hand_cash(operator_of(request), order)
     if isinstance(outcome, Proposal):
-        return proposed(outcome)
+        return proposed(request, outcome)
     return ok(*outcome_view(outcome))
 
 

@@ -1,7 +1,6 @@
 """`/v1/operator/proposals`: what one operator wants done, and a second one approves or rejects."""
 
 import re
-import time
 from typing import Any
 
 import msgspec
@@ -59,7 +58,7 @@ async def list_proposals(request: Request[Any, Any, Any]) -> Response[bytes]:
     shown = found[:limit]
     return ok(
         Proposals(
-            proposals=[_view(proposal) for proposal in shown],
+            proposals=[_view(request, proposal) for proposal in shown],
             next_cursor=shown[-1].id if len(found) > limit else None,
         )
     )
@@ -75,7 +74,7 @@ async def show_proposal(request: Request[Any, Any, Any]) -> Response[bytes]:
     proposal = await node_of(request).store.proposal(_id(request))
     if proposal is None:
         stop("not_found")
-    return ok(_view(proposal))
+    return ok(_view(request, proposal))
 
 
 @post(
@@ -86,7 +85,7 @@ async def show_proposal(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def approve(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Approves what another operator proposed: it is done now, if it can be, and never again."""
-    return _decided(await node_of(request).operators.approve(operator_of(request), _id(request)))
+    return _decided(request, await node_of(request).operators.approve(operator_of(request), _id(request)))
 
 
 @post(
@@ -97,12 +96,12 @@ async def approve(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def reject(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Rejects a proposal, or takes one's own back."""
-    return _decided(await node_of(request).operators.reject(operator_of(request), _id(request)))
+    return _decided(request, await node_of(request).operators.reject(operator_of(request), _id(request)))
 
 
-def proposed(proposal: Proposal) -> Response[bytes]:
+def proposed(request: Request[Any, Any, Any], proposal: Proposal) -> Response[bytes]:
     """The answer to a call that waits for a second operator."""
-    return ok(_view(proposal), 202)
+    return ok(_view(request, proposal), 202)
 
 
 def cursor(request: Request[Any, Any, Any]) -> str | None:
@@ -118,10 +117,10 @@ def terms_view(terms: Terms) -> Terms:
     return terms if not isinstance(ends, int) else {**terms, "expires_at": rfc3339(Instant(ends))}
 
 
-def _decided(proposal: Proposal | Denied) -> Response[bytes]:
+def _decided(request: Request[Any, Any, Any], proposal: Proposal | Denied) -> Response[bytes]:
     if isinstance(proposal, Denied):
         denied(proposal)
-    return ok(_view(proposal))
+    return ok(_view(request, proposal))
 
 
 def _id(request: Request[Any, Any, Any]) -> str:
@@ -131,11 +130,11 @@ def _id(request: Request[Any, Any, Any]) -> str:
     return id
 
 
-def _view(proposal: Proposal) -> ProposalView:
+def _view(request: Request[Any, Any, Any], proposal: Proposal) -> ProposalView:
     action, subject = named(proposal.deed)
     return ProposalView(
         id=proposal.id,
-        status=proposal.status_at(Instant(time.time_ns() // 1_000_000)).value,
+        status=proposal.status_at(node_of(request).now()).value,
         action=action,
         subject=subject,
         terms=terms_view(terms_of(proposal.deed)),

@@ -268,6 +268,10 @@ class Node:
             return False
         return True
 
+    def now(self) -> Instant:
+        """This bank's time."""
+        return self._clock.now()
+
     def peer_returned(self, bank: Ispb) -> None:
         self._recovery.peer_returned(bank)
 

@@ -73,6 +73,12 @@ def init(
             show_default=False,
         ),
     ] = None,
+    two_person: Annotated[
+        bool,
+        typer.Option(
+            "--two-person", help="Large withdrawals, higher limits and the like need two operators of a bank."
+        ),
+    ] = False,
 ) -> None:
     """Make a consortium of banks on this machine: folders, keys, empty books.
 
@@ -80,7 +86,7 @@ def init(
 
     Example: ciranda init ./consortium --database 'postgresql://ciranda@localhost:5432/{slug}'
     """
-    roster = found(dir, banks=banks, base_port=base_port, database=database)
+    roster = found(dir, banks=banks, base_port=base_port, database=database, two_person=two_person)
     shown = table("bank", "ISPB", "public", "peers")
     for member in roster.members.values():
         shown.add_row(member.name, member.ispb, member.public_url, member.peer_url)
@@ -101,7 +107,7 @@ def migrate(
     out.print(f"The schema of {bank.member.name} is up to date.")
 
 
-def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Roster:
+def found(dir: Path, *, banks: int, base_port: int, database: str | None, two_person: bool = False) -> Roster:
     """Makes the folder `dir` with its banks. Raises CommandError, and then nothing is left of it."""
     if database is not None and banks > 1 and "{slug}" not in database:
         raise CommandError("Two banks cannot share one database: the URL needs {slug} in it.")
@@ -128,7 +134,9 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Ros
         for member in members:
             bank_toml = dir / member.slug / BANK
             url = (database or f"sqlite:///{DATABASE}").replace("{slug}", member.slug)
-            settings.write_guarded(bank_toml, settings.bank_toml(member.ispb, url).encode())
+            settings.write_guarded(
+                bank_toml, settings.bank_toml(member.ispb, url, two_person=two_person).encode()
+            )
             bank = settings.load(bank_toml)
             _claim(bank.database, made)
             _migrate(bank, must_be_empty=True)

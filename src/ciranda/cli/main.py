@@ -10,7 +10,23 @@ import typer
 from typer.core import TyperGroup
 
 from ciranda import __version__
-from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, simulate, teller, up
+from ciranda.cli import (
+    account,
+    audit,
+    customer,
+    demo,
+    init,
+    link,
+    mandate,
+    operator,
+    pay,
+    peer,
+    proposal,
+    serve,
+    simulate,
+    teller,
+    up,
+)
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -68,6 +84,7 @@ def ciranda(
 
 TRY_IT = "Try it"
 RUN = "Run banks"
+STAFF = "Work in a bank"
 USE = "Use a bank"
 
 app.command("demo", rich_help_panel=TRY_IT)(demo.demo)
@@ -77,6 +94,11 @@ app.command("serve", rich_help_panel=RUN)(serve.serve)
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("audit", rich_help_panel=RUN)(audit.audit)
 app.command("migrate", rich_help_panel=RUN)(init.migrate)
+app.command("deposit", rich_help_panel=STAFF)(teller.deposit)
+app.command("withdraw", rich_help_panel=STAFF)(teller.withdraw)
+app.add_typer(operator.commands, name="operator", rich_help_panel=STAFF)
+app.add_typer(proposal.commands, name="proposal", rich_help_panel=STAFF)
+app.add_typer(peer.commands, name="peer", rich_help_panel=STAFF)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)
@@ -88,8 +110,6 @@ app.command("pay", rich_help_panel=USE)(pay.pay)
 app.command("payments", rich_help_panel=USE)(pay.payments)
 app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
 app.add_typer(link.commands, name="link", rich_help_panel=USE)
-app.command("deposit", rich_help_panel=USE)(teller.deposit)
-app.command("withdraw", rich_help_panel=USE)(teller.withdraw)
 
 
 def main() -> None:

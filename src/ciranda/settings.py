@@ -235,6 +235,7 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     credit_limits: dict[str, _CreditLimit] = {}
     two_person: bool = False
     withdrawals_alone: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] = WITHDRAWALS_ALONE
+    backups: str | None = None
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)

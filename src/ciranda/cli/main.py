@@ -15,6 +15,7 @@ from ciranda.cli import (
     audit,
     customer,
     demo,
+    doctor,
     init,
     link,
     mandate,
@@ -93,6 +94,7 @@ app.command("init", rich_help_panel=RUN)(init.init)
 app.command("serve", rich_help_panel=RUN)(serve.serve)
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("audit", rich_help_panel=RUN)(audit.audit)
+app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("migrate", rich_help_panel=RUN)(init.migrate)
 app.command("deposit", rich_help_panel=STAFF)(teller.deposit)
 app.command("withdraw", rich_help_panel=STAFF)(teller.withdraw)

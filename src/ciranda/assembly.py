@@ -44,6 +44,7 @@ from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.linking import Linking
 from ciranda.node.node import Node
+from ciranda.node.operators import Operators
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
@@ -376,6 +377,7 @@ def make_node(
     register = RegisterClient(bank, batches, peers, clock, dice)
     coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
     answers = Answers(bank, store, batches, clock)
+    operators = Operators(bank, store, batches, clock, dice, operator_token)
     return Node(
         bank=bank,
         store=store,
@@ -385,7 +387,8 @@ def make_node(
         recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
         answers=answers,
         linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
-        people=People(store, clock, dice, operator_token),
+        people=People(store, clock, dice, operators),
+        operators=operators,
         heights=heights,
         clock=clock,
         dice=dice,
@@ -424,6 +427,7 @@ def bank_of(settings: BankSettings) -> Bank:
         ispb=settings.ispb,
         roster=settings.own_roster,
         mandate_secret=_derive(settings.secret, "mandates"),
+        two_person=settings.two_person,
     )
 
 

@@ -32,8 +32,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec.structs import replace
 
+from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb, parse_ispb
-from ciranda.money import OWN_BALANCE_MAX
+from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
 from ciranda.roster import Member, Roster, Standing
 
 CONSORTIUM = "consortium.toml"
@@ -52,6 +53,7 @@ CREDIT_LIMIT = 10**12
 PEER_REQUESTS_PER_S = 5_000
 WITNESSES = 3
 DEADLINE_MS = 5_000
+WITHDRAWALS_ALONE = 100_000
 
 
 class SettingsError(Exception):
@@ -95,7 +97,9 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_host: str
     peer_port: int
     credit_limits: dict[Ispb, int]
-    """How much each peer may owe this bank, in minor units."""
+    """How much each peer may owe this bank, in minor units, unless an operator has said otherwise since."""
+    two_person: TwoPerson | None
+    """Whether some of what operators do needs a second one."""
     peer_requests_per_s: int
     tls: Tls | None
     peer_tls: PeerTls | None
@@ -163,6 +167,7 @@ def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
             folder / SIGNING_KEY,
             *_tls_files(tls, peer_tls),
         ),
+        two_person=TwoPerson(withdrawals_above=written.withdrawals_alone) if written.two_person else None,
     )
 
 
@@ -226,14 +231,15 @@ def consortium_toml(roster: Roster) -> str:
     return "\n".join(lines) + "\n"
 
 
-def bank_toml(ispb: Ispb, database: str, *, tls: bool = False) -> str:
+def bank_toml(ispb: Ispb, database: str, *, tls: bool = False, two_person: bool = False) -> str:
     """`tls`: with the certificates that lie in the bank's folder, and the authority beside the roster."""
     return (
         "# This bank's own settings.\n"
         f"ispb = {_quoted(ispb)}\n"
         f'consortium = "../{CONSORTIUM}"\n'
         f"database = {_quoted(database)}\n"
-        "\n"
+        + ("\n# What costs most needs two operators.\ntwo_person = true\n" if two_person else "")
+        + "\n"
         "# Where to listen, if not at the addresses that the consortium knows:\n"
         '# public_listen = "0.0.0.0:8101"\n'
         '# peer_listen = "0.0.0.0:8201"\n'
@@ -356,6 +362,9 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     credit_limits: dict[str, _CreditLimit] = {}
     tls: _TlsTable | None = None
     peer_tls: _PeerTlsTable | None = None
+    two_person: bool = False
+    withdrawals_alone: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] = WITHDRAWALS_ALONE
+    backups: str | None = None
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)

@@ -1,7 +1,5 @@
 """`/v1/mandates`: what a holder allows other banks to do with an account here."""
 
-import re
-import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,22 +7,16 @@ from litestar import Request, Response, delete, get, post
 from msgspec import UNSET, Meta, UnsetType
 
 from ciranda.api import body
-from ciranda.api.answers import bad_request, denied, describe, nothing, ok
+from ciranda.api.answers import denied, describe, nothing, ok
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.once import taken
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import Denied
-from ciranda.instant import Instant, parse_rfc3339, rfc3339
+from ciranda.instant import rfc3339
 from ciranda.money import AMOUNT_MAX, BALANCE_MAX
 from ciranda.node.order import MandateOrder
 
 ID_MAX = 64
-EXPIRY_MAX = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z: with an offset, a later instant can be written, but it cannot be shown again."""
-
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 class MandateBody(body.Body, frozen=True, kw_only=True):
@@ -81,7 +73,7 @@ async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
             scopes=tuple(sorted(set(order.scopes or ["pay"]))),
             per_payment=order.per_payment,
             total=order.total,
-            expires_at=_expiry(order.expires_at),
+            expires_at=body.expiry("expires_at", order.expires_at),
         )
     )
     if isinstance(given, Denied):
@@ -112,19 +104,6 @@ async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
     if gone is not None:
         denied(gone)
     return nothing()
-
-
-def _expiry(value: str) -> Instant:
-    value = value.upper()
-    try:
-        expires_at = parse_rfc3339(value) if _RFC3339.fullmatch(value) else None
-    except (ValueError, OverflowError):
-        expires_at = None
-    if expires_at is None:
-        bad_request("expires_at", "a time of RFC 3339, such as 2030-01-31T12:00:00.000Z")
-    if not time.time() * 1000 < expires_at <= EXPIRY_MAX:
-        bad_request("expires_at", "in the future, and not after the year 9999")
-    return expires_at
 
 
 def _view(mandate: Mandate) -> MandateView:

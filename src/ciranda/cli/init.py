@@ -87,6 +87,12 @@ def init(
     tls: Annotated[
         bool, typer.Option("--tls", help="With TLS on all listeners, and an authority for trying it out.")
     ] = False,
+    two_person: Annotated[
+        bool,
+        typer.Option(
+            "--two-person", help="Large withdrawals, higher limits and the like need two operators of a bank."
+        ),
+    ] = False,
 ) -> None:
     """Make a consortium of banks on this machine: folders, keys, empty books.
 
@@ -96,7 +102,7 @@ def init(
 
     Example: ciranda init ./consortium --tls
     """
-    roster = found(dir, banks=banks, base_port=base_port, database=database, tls=tls)
+    roster = found(dir, banks=banks, base_port=base_port, database=database, tls=tls, two_person=two_person)
     shown = table("bank", "ISPB", "public", "peers")
     for member in roster.members.values():
         shown.add_row(member.name, member.ispb, member.public_url, member.peer_url)
@@ -117,7 +123,15 @@ def migrate(
     out.print(f"The schema of {bank.member.name} is up to date.")
 
 
-def found(dir: Path, *, banks: int, base_port: int, database: str | None, tls: bool = False) -> Roster:
+def found(
+    dir: Path,
+    *,
+    banks: int,
+    base_port: int,
+    database: str | None,
+    tls: bool = False,
+    two_person: bool = False,
+) -> Roster:
     """Makes the folder `dir` with its banks. Raises CommandError, and then nothing is left of it."""
     if database is not None and banks > 1 and "{slug}" not in database:
         raise CommandError("Two banks cannot share one database: the URL needs {slug} in it.")
@@ -146,7 +160,7 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None, tls: b
         )
         _write(dir / CONSORTIUM, settings.consortium_toml(roster), made)
         for member in members:
-            furnish(dir, roster, member, database, tls, made)
+            furnish(dir, roster, member, database, made, tls=tls, two_person=two_person)
     except BaseException:
         unmake(made)
         raise
@@ -154,7 +168,14 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None, tls: b
 
 
 def furnish(
-    dir: Path, roster: Roster, member: Member, database: str | None, tls: bool, made: list[Path]
+    dir: Path,
+    roster: Roster,
+    member: Member,
+    database: str | None,
+    made: list[Path],
+    *,
+    tls: bool,
+    two_person: bool = False,
 ) -> None:
     """Gives a member that has its keys all else that it needs to start. Raises CommandError."""
     folder = dir / member.slug
@@ -162,7 +183,9 @@ def furnish(
     if tls:
         hosts = {urlsplit(one).hostname or "" for one in (member.public_url, member.peer_url)}
         issue(dir, folder, member.name, hosts - {""})
-    settings.write_guarded(folder / BANK, settings.bank_toml(member.ispb, url, tls=tls).encode())
+    settings.write_guarded(
+        folder / BANK, settings.bank_toml(member.ispb, url, tls=tls, two_person=two_person).encode()
+    )
     bank = settings.load(folder / BANK, roster)
     _claim(bank.database, made)
     _migrate(bank, must_be_empty=True)

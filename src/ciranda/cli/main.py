@@ -18,12 +18,16 @@ from ciranda.cli import (
     bench,
     customer,
     demo,
+    doctor,
     init,
     keys,
     link,
     mandate,
     member,
+    operator,
     pay,
+    peer,
+    proposal,
     serve,
     simulate,
     teller,
@@ -101,6 +105,7 @@ def ciranda(
 
 TRY_IT = "Try it"
 RUN = "Run banks"
+STAFF = "Work in a bank"
 USE = "Use a bank"
 
 app.command("demo", rich_help_panel=TRY_IT)(demo.demo)
@@ -110,9 +115,15 @@ app.command("init", rich_help_panel=RUN)(init.init)
 app.command("serve", rich_help_panel=RUN)(serve.serve)
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("audit", rich_help_panel=RUN)(audit.audit)
+app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("migrate", rich_help_panel=RUN)(init.migrate)
 app.add_typer(member.commands, name="bank", rich_help_panel=RUN)
 app.add_typer(keys.commands, name="keys", rich_help_panel=RUN)
+app.command("deposit", rich_help_panel=STAFF)(teller.deposit)
+app.command("withdraw", rich_help_panel=STAFF)(teller.withdraw)
+app.add_typer(operator.commands, name="operator", rich_help_panel=STAFF)
+app.add_typer(proposal.commands, name="proposal", rich_help_panel=STAFF)
+app.add_typer(peer.commands, name="peer", rich_help_panel=STAFF)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)
@@ -124,8 +135,6 @@ app.command("pay", rich_help_panel=USE)(pay.pay)
 app.command("payments", rich_help_panel=USE)(pay.payments)
 app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
 app.add_typer(link.commands, name="link", rich_help_panel=USE)
-app.command("deposit", rich_help_panel=USE)(teller.deposit)
-app.command("withdraw", rich_help_panel=USE)(teller.withdraw)
 
 
 def main() -> None:

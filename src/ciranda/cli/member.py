@@ -180,7 +180,7 @@ def _admit(dir: Path, roster: Roster, member: Member, database: str | None) -> N
         make_folder(dir / member.slug, made, must_be_new=True)
         public_key = settings.write_keys(dir / member.slug)
         changed = with_member(roster, replace(member, public_key=public_key))
-        furnish(dir, changed, member, database, (dir / AUTHORITY_KEY).exists(), made)
+        furnish(dir, changed, member, database, made, tls=(dir / AUTHORITY_KEY).exists())
         # Last of all: the other banks may take it in the same moment.
         write_consortium(dir / CONSORTIUM, changed)
     except BaseException:

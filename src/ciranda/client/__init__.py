@@ -7,6 +7,7 @@ async with BankClient("http://127.0.0.1:8102") as bank:
 
 from ciranda.client.answer import (
     Account,
+    Action,
     Audit,
     Balances,
     BankCard,
@@ -18,12 +19,14 @@ from ciranda.client.answer import (
     Link,
     ListedAccount,
     Mandate,
+    Operator,
     Page,
     Payee,
     Payment,
     PaymentRefusal,
     Peer,
     Position,
+    Proposal,
     Result,
     Session,
 )
@@ -32,6 +35,7 @@ from ciranda.client.order import BatchedPayment, Order
 
 __all__ = [
     "Account",
+    "Action",
     "Audit",
     "Balances",
     "BankAway",
@@ -46,6 +50,7 @@ __all__ = [
     "Link",
     "ListedAccount",
     "Mandate",
+    "Operator",
     "Order",
     "Page",
     "Payee",
@@ -54,6 +59,7 @@ __all__ = [
     "Peer",
     "Position",
     "ProblemError",
+    "Proposal",
     "Result",
     "Session",
 ]

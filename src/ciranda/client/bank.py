@@ -19,6 +19,7 @@ import msgspec
 
 from ciranda.client.answer import (
     Account,
+    Action,
     Audit,
     BankCard,
     Customer,
@@ -27,10 +28,12 @@ from ciranda.client.answer import (
     Link,
     ListedAccount,
     Mandate,
+    Operator,
     Page,
     Payee,
     Payment,
     Position,
+    Proposal,
     Result,
     Session,
 )
@@ -183,12 +186,15 @@ class BankClient:
     async def deposit(
         self, account: str, amount: int, *, description: str | None = None, key: str | None = None
     ) -> Payment:
-        return await self._at_the_teller("/v1/deposits", account, amount, description, key)
+        body = _body(account=account, amount=amount, description=description)
+        return await self._ask("POST", "/v1/deposits", Payment, body, key=key or new_key())
 
     async def withdraw(
         self, account: str, amount: int, *, description: str | None = None, key: str | None = None
-    ) -> Payment:
-        return await self._at_the_teller("/v1/withdrawals", account, amount, description, key)
+    ) -> Payment | Proposal:
+        """A proposal: a second operator must approve it."""
+        body = _body(account=account, amount=amount, description=description)
+        return await self._ask_two("POST", "/v1/withdrawals", Payment, body, key=key or new_key())
 
     async def pay(
         self,
@@ -277,25 +283,68 @@ class BankClient:
                 return
 
     async def block(self, address: str) -> Account:
-        return await self._change(address, "block")
+        return await self._ask("POST", _account(address, "block"), Account, again="unsent")
 
-    async def unblock(self, address: str) -> Account:
-        return await self._change(address, "unblock")
+    async def unblock(self, address: str) -> Account | Proposal:
+        return await self._ask_two("POST", _account(address, "unblock"), Account, again="unsent")
 
     async def close_account(self, address: str) -> Account:
-        return await self._change(address, "close")
+        return await self._ask("POST", _account(address, "close"), Account, again="unsent")
+
+    async def set_limit(self, peer: str, limit: int) -> Position | Proposal:
+        """What `peer` may owe this bank at most, from now on."""
+        path = f"/v1/operator/peers/{quote(peer, safe='')}/limit"
+        return await self._ask_two("PUT", path, Position, _body(limit=limit), again="unsent")
+
+    async def operators(self) -> list[Operator]:
+        return await self._list("/v1/operator/operators", "operators", Operator)
+
+    async def add_operator(
+        self,
+        name: str,
+        role: str,
+        *,
+        cash_limit: int | None = None,
+        token_hash: str | None = None,
+        expires_at: str | None = None,
+    ) -> Operator | Proposal:
+        """The token is in the answer, if no `token_hash` says that its holder has drawn it."""
+        body = _body(
+            name=name, role=role, cash_limit=cash_limit, token_hash=token_hash, expires_at=expires_at
+        )
+        return await self._ask_two("POST", "/v1/operator/operators", Operator, body, again="unsent")
+
+    async def renew_token(
+        self, name: str, *, token_hash: str | None = None, expires_at: str | None = None
+    ) -> Operator | Proposal:
+        path = f"/v1/operator/operators/{quote(name, safe='')}/token"
+        body = _body(token_hash=token_hash, expires_at=expires_at)
+        return await self._ask_two("POST", path, Operator, body, again="unsent")
+
+    async def end_operator(self, name: str) -> None:
+        await self._send("DELETE", f"/v1/operator/operators/{quote(name, safe='')}", again="always")
+
+    async def actions(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Action]:
+        """What operators did and tried, the latest first."""
+        return await self._page(
+            "/v1/operator/actions" + _query(limit=limit, cursor=cursor), "actions", Action
+        )
+
+    async def proposals(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Proposal]:
+        path = "/v1/operator/proposals" + _query(limit=limit, cursor=cursor)
+        return await self._page(path, "proposals", Proposal)
+
+    async def proposal(self, id: str) -> Proposal:
+        return await self._get(f"/v1/operator/proposals/{quote(id, safe='')}", Proposal)
+
+    async def approve(self, id: str) -> Proposal:
+        """As the second operator; said twice it is done once."""
+        return await self._ask("POST", f"/v1/operator/proposals/{quote(id, safe='')}/approvals", Proposal)
+
+    async def reject(self, id: str) -> Proposal:
+        return await self._ask("POST", f"/v1/operator/proposals/{quote(id, safe='')}/rejections", Proposal)
 
     # How it is asked.
-
-    async def _at_the_teller(
-        self, path: str, account: str, amount: int, description: str | None, key: str | None
-    ) -> Payment:
-        body = _body(account=account, amount=amount, description=description)
-        return await self._ask("POST", path, Payment, body, key=key or new_key())
-
-    async def _change(self, address: str, change: str) -> Account:
-        path = f"/v1/operator/accounts/{quote(address, safe='')}/{change}"
-        return await self._ask("POST", path, Account, again="unsent")
 
     async def _is_well(self, path: str) -> bool:
         try:
@@ -327,7 +376,26 @@ class BankClient:
         key: str | None = None,
         again: Again = "always",
     ) -> Answer:
+        return self._read(await self._send(method, path, body, key=key, again=again), kind, key)
+
+    async def _ask_two(
+        self,
+        method: str,
+        path: str,
+        kind: type[Answer],
+        body: Body | None = None,
+        *,
+        key: str | None = None,
+        again: Again = "always",
+    ) -> Answer | Proposal:
+        """The same, where the answer may be that a second operator must approve it."""
         answer = await self._send(method, path, body, key=key, again=again)
+        try:
+            return msgspec.json.decode(answer, type=Proposal)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._read(answer, kind, key)
+
+    def _read(self, answer: bytes, kind: type[Answer], key: str | None) -> Answer:
         try:
             return msgspec.json.decode(answer, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -397,6 +465,10 @@ def new_key() -> str:
 def _body(**fields: object) -> Body:
     """A request's body; what was not given is left to the bank's default."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _account(address: str, change: str) -> str:
+    return f"/v1/operator/accounts/{quote(address, safe='')}/{change}"
 
 
 def _query(**fields: str | int | None) -> str:

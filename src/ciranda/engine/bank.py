@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.roster import Roster
 
@@ -12,6 +13,8 @@ class Bank(msgspec.Struct, kw_only=True):
     """Replaced whole while the bank runs, and only after all is ready for the new one. Whoever decides on a batch is
     given a copy of the bank, so that it is decided under one roster."""
     mandate_secret: bytes
+    two_person: TwoPerson | None = None
+    """Whether some of what operators do needs a second one."""
 
     def deals_with(self, other: Ispb) -> bool:
         """Whether a new payment may be between this bank and the other one; with itself it always may."""

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ciranda.engine.action import Action
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
@@ -38,6 +41,13 @@ class Writes(msgspec.Struct, kw_only=True):
     """None removes the link."""
     entries: list[Entry] = []
     violations: list[ViolationSeen] = []
+    operators: dict[str, Operator] = {}
+    named: dict[str, Operator] = {}
+    """Operators that are new: to be inserted, never to replace another."""
+    proposals: dict[str, Proposal] = {}
+    limits: dict[Ispb, int] = {}
+    """Credit limits that stand from here on, whatever the settings say."""
+    actions: list[Action] = []
 
     def merge(self, later: "Writes") -> None:
         # Nearly all of them are empty, and looking is cheaper than updating.
@@ -59,6 +69,16 @@ class Writes(msgspec.Struct, kw_only=True):
             self.entries.extend(later.entries)
         if later.violations:
             self.violations.extend(later.violations)
+        if later.operators:
+            self.operators.update(later.operators)
+        if later.named:
+            self.named.update(later.named)
+        if later.proposals:
+            self.proposals.update(later.proposals)
+        if later.limits:
+            self.limits.update(later.limits)
+        if later.actions:
+            self.actions.extend(later.actions)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +101,8 @@ class View:
         self.mandates: dict[str, Mandate] = {}
         self.accounts: dict[AccountId, Account] = {}
         self.links: dict[tuple[Document, Address], Link] = {}
+        self.operators: dict[str, Operator] = {}
+        self.proposals: dict[str, Proposal] = {}
 
     def apply(self, writes: Writes) -> None:
         """Later inputs of the batch see what earlier ones did."""
@@ -90,6 +112,9 @@ class View:
         self.mandates.update(writes.mandates)
         self.accounts.update(writes.opened)
         self.accounts.update(writes.accounts)
+        self.operators.update(writes.named)
+        self.operators.update(writes.operators)
+        self.proposals.update(writes.proposals)
         for owner_and_account, link in writes.links.items():
             if link is None:
                 self.links.pop(owner_and_account, None)

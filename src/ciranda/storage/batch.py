@@ -12,7 +12,7 @@ from ciranda.agreement.participant import State
 from ciranda.engine import needs
 from ciranda.engine.bank import Bank
 from ciranda.engine.decide import decide
-from ciranda.engine.input import Input
+from ciranda.engine.input import Act, Input
 from ciranda.engine.key import Key
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
@@ -25,11 +25,14 @@ from ciranda.storage import schema
 from ciranda.storage.rows import (
     ACCOUNT_MOVES,
     ACCOUNTS,
+    ACTIONS,
     CUSTOMERS,
     ENTRIES,
     KEYS,
     LINKS,
     MANDATES,
+    OPERATORS,
+    PROPOSALS,
     RECORD_MOVES,
     RECORDS,
     Shape,
@@ -49,8 +52,10 @@ def run_batch(
     transaction: Transaction, bank: Bank, inputs: Sequence[Input], now: Instant
 ) -> tuple[list[Reply], bool]:
     """The replies, to be heard only after the commit; and whether anything was written."""
-    claims = needs.claims(inputs, now)
-    view = _read(transaction, bank, inputs, claims)
+    view = View(bank)
+    work = _read_operators(transaction, view, inputs)
+    claims = needs.claims(work, now)
+    _read(transaction, view, work, claims)
     accounts_before = dict(view.accounts)
     known_before = set(view.keys)
     records_before = dict(view.records)
@@ -68,8 +73,17 @@ def run_batch(
     return replies, writes != Writes()
 
 
-def _read(transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims: Claims) -> View:
-    view = View(bank)
+def _read_operators(transaction: Transaction, view: View, inputs: Sequence[Input]) -> Sequence[needs.Work]:
+    """The inputs, with what operators want done in them."""
+    if not any(isinstance(input, Act) for input in inputs):
+        return inputs
+    view.proposals = _fetch(transaction, PROPOSALS, needs.proposals(inputs), lambda value: value.id)
+    names = needs.operators(inputs, view.proposals)
+    view.operators = _fetch(transaction, OPERATORS, names, lambda value: value.name)
+    return needs.with_deeds(inputs, view.proposals)
+
+
+def _read(transaction: Transaction, view: View, inputs: Sequence[needs.Work], claims: Claims) -> None:
     claimed = transaction.claim(schema.keys, [KEYS.to_row(claim) for claim in claims.values()])
     view.keys = {(key.scope, key.key): key for key in map(KEYS.from_row, claimed)}
     view.customers = _fetch(transaction, CUSTOMERS, needs.customers(inputs), lambda value: value.document)
@@ -82,7 +96,6 @@ def _read(transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims:
     view.accounts = _fetch(transaction, ACCOUNTS, needs.accounts(inputs, view), lambda value: value.id)
     link_rows = transaction.read(schema.links, sorted(needs.links(inputs)))
     view.links = {(link.owner, link.account): link for link in map(LINKS.from_row, link_rows)}
-    return view
 
 
 def _fetch(transaction: Transaction, shape: Shape[T], keys: Iterable[K], key: Callable[[T], K]) -> dict[K, T]:
@@ -116,6 +129,7 @@ def _write(
     if removed:
         transaction.delete(schema.links, removed)
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
+    _write_operators(transaction, writes, now)
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
 
 
@@ -130,6 +144,17 @@ def _write_records(transaction: Transaction, writes: Writes, before: dict[EndToE
             whole.append(RECORDS.to_row(record))
     transaction.upsert(schema.payments, whole)
     transaction.change(schema.payments, RECORD_MOVES, moves)
+
+
+def _write_operators(transaction: Transaction, writes: Writes, now: Instant) -> None:
+    if not writes.actions:
+        return
+    added = [writes.operators.pop(name, operator) for name, operator in writes.named.items()]
+    transaction.insert(schema.operators, [OPERATORS.to_row(operator) for operator in added])
+    transaction.upsert(schema.operators, [OPERATORS.to_row(value) for value in writes.operators.values()])
+    transaction.upsert(schema.proposals, [PROPOSALS.to_row(value) for value in writes.proposals.values()])
+    transaction.upsert(schema.peer_limits, [(peer, limit, now) for peer, limit in writes.limits.items()])
+    transaction.insert(schema.actions, [ACTIONS.to_row(action) for action in writes.actions])
 
 
 def _stub(id: EndToEndId) -> Record:

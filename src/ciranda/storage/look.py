@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, not_, or_, select
+from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select
 
 from ciranda.agreement.participant import State
+from ciranda.engine.action import Action
 from ciranda.engine.customer import Customer
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.identity import AccountId, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
@@ -16,7 +19,17 @@ from ciranda.ledger.account import Account, AccountKind
 from ciranda.ledger.trial_balance import TrialBalance
 from ciranda.ports import Credentials, PaymentCounts, Session, StatementLine, ViolationRow
 from ciranda.storage import schema
-from ciranda.storage.rows import ACCOUNTS, CUSTOMERS, ENTRIES, LINKS, MANDATES, RECORDS
+from ciranda.storage.rows import (
+    ACCOUNTS,
+    ACTIONS,
+    CUSTOMERS,
+    ENTRIES,
+    LINKS,
+    MANDATES,
+    OPERATORS,
+    PROPOSALS,
+    RECORDS,
+)
 
 _OWN_KINDS = (AccountKind.VAULT.value, AccountKind.CLEARING.value)
 _IN_DOUBT = (State.PREPARED.value,)
@@ -225,6 +238,34 @@ def violations(connection: Connection, limit: int) -> list[ViolationRow]:
         ViolationRow(at=Instant(row[0]), peer=Ispb(row[1]), payment=EndToEndId(row[2]), reason=row[3])
         for row in _all(connection, query)
     ]
+
+
+def operator(connection: Connection, name: str) -> Operator | None:
+    rows = _all(connection, select(schema.operators).where(schema.operators.c.name == name))
+    return OPERATORS.from_row(rows[0]) if rows else None
+
+
+def operators(connection: Connection) -> list[Operator]:
+    rows = _all(connection, select(schema.operators).order_by(schema.operators.c.name))
+    return [OPERATORS.from_row(row) for row in rows]
+
+
+def proposal(connection: Connection, id: str) -> Proposal | None:
+    rows = _all(connection, select(schema.proposals).where(schema.proposals.c.id == id))
+    return PROPOSALS.from_row(rows[0]) if rows else None
+
+
+def proposals(connection: Connection, limit: int, before: str | None) -> list[Proposal]:
+    return [PROPOSALS.from_row(row) for row in _latest(connection, schema.proposals, limit, before)]
+
+
+def actions(connection: Connection, limit: int, before: str | None) -> list[Action]:
+    return [ACTIONS.from_row(row) for row in _latest(connection, schema.actions, limit, before)]
+
+
+def _latest(connection: Connection, table: Table, limit: int, before: str | None) -> list[Any]:
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    return _all(connection, query if before is None else query.where(table.c.id < before))
 
 
 def heights(connection: Connection) -> dict[Ispb, int]:

@@ -15,14 +15,17 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from ciranda.engine.action import Action
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Input
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Failed, Reply
-from ciranda.identity import AccountId, Document, EndToEndId, Ispb
+from ciranda.identity import AccountId, Document, EndToEndId, Ispb, clearing
 from ciranda.instant import Instant, later
 from ciranda.ledger.account import Account, clearing_account, vault
 from ciranda.ledger.trial_balance import TrialBalance
@@ -258,6 +261,23 @@ class SqlStore:
     async def violations(self, limit: int) -> list[ViolationRow]:
         return await self._look(lambda connection: look.violations(connection, limit))
 
+    # Operators.
+
+    async def operator(self, name: str) -> Operator | None:
+        return await self._look(lambda connection: look.operator(connection, name))
+
+    async def operators(self) -> list[Operator]:
+        return await self._look(look.operators)
+
+    async def proposal(self, id: str) -> Proposal | None:
+        return await self._look(lambda connection: look.proposal(connection, id))
+
+    async def proposals(self, limit: int, before: str | None) -> list[Proposal]:
+        return await self._look(lambda connection: look.proposals(connection, limit, before))
+
+    async def actions(self, limit: int, before: str | None) -> list[Action]:
+        return await self._look(lambda connection: look.actions(connection, limit, before))
+
     # Keeping house.
 
     async def heights(self) -> dict[Ispb, int]:
@@ -284,19 +304,21 @@ class SqlStore:
         if claimed and claimed[0][1] != self._bank.ispb:
             raise WrongBank(f"this database is the book of bank {claimed[0][1]}, not of {self._bank.ispb}")
         now = self._clock.now()
+        peers = roster.peers_of(self._bank.ispb)
         wanted = [
             vault(now),
-            *(
-                clearing_account(peer.ispb, peer.credit_limit, now)
-                for peer in roster.peers_of(self._bank.ispb)
-            ),
+            *(clearing_account(peer.ispb, peer.credit_limit, now) for peer in peers),
         ]
         rows = transaction.claim(schema.accounts, [ACCOUNTS.to_row(account) for account in wanted])
         present = {account.id: account for account in map(ACCOUNTS.from_row, rows)}
+        # What an operator has said stands over the settings. It is read once the accounts are locked, so that what
+        # is being said in another worker at this moment is not undone.
+        said = transaction.read(schema.peer_limits, [(peer.ispb,) for peer in peers])
+        floors = {clearing(Ispb(row[0])): -row[1] for row in said}
         for account in wanted:
-            kept = present.get(account.id)
-            if kept is not None and kept.floor != account.floor:
-                transaction.upsert(schema.accounts, [ACCOUNTS.to_row(replace(kept, floor=account.floor))])
+            kept, floor = present.get(account.id), floors.get(account.id, account.floor)
+            if kept is not None and kept.floor != floor:
+                transaction.upsert(schema.accounts, [ACCOUNTS.to_row(replace(kept, floor=floor))])
 
     # One small transaction.
 

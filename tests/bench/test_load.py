@@ -110,8 +110,8 @@ def test_a_server_that_stalls_cannot_hide_it_from_an_open_loop() -> None:
     assert len(waited) >= 20
     assert opened.p100 >= 300
     # A client that waits for its answer meets the same stall once, and its percentiles do not show it.
-    assert sum(latency > 290e6 for latency in closed.latencies) == 1
-    assert closed.p99 < 290
+    assert closed.p100 >= 300
+    assert closed.p50 < 100
 
 
 def test_an_open_loop_asks_at_its_rate_and_not_faster() -> None:

@@ -14,6 +14,7 @@ from ciranda.bench.measure import GENERATOR
 from ciranda.bench.report import Report
 from ciranda.bench.workloads import WORKLOADS
 from ciranda.bench.workloads.batch import SIZE
+from ciranda.bench.workloads.killed import VICTIM
 from ciranda.bench.workloads.mixed import REFUSED
 from ciranda.cli.measuring import TOOLS
 from ciranda.roster import Roster
@@ -65,9 +66,11 @@ def test_it_says_what_each_process_used_for_a_payment(figures: Figures) -> None:
     assert cost.cpu_us_per_payment[TOOLS.slugs[0]] > 0
     assert all(mib > 10 for mib in cost.rss_mib.values())
     assert figures.generator_us_per_request > 0
-    # Each bank takes part in each payment, and several payments may share a durable write.
+    # Several payments may share a durable write, and a bank takes part in a payment with three at most.
     assert all(0 < writes <= 4 for writes in cost.durable_writes_per_payment.values())
-    assert all(inputs >= 1 for inputs in cost.inputs_per_batch.values())
+    # The bank that was killed has counted from 0 again, and may have written nothing since.
+    away = {TOOLS.slugs[VICTIM]} if figures.workload == "killed" else set()
+    assert all(inputs >= 1 for bank, inputs in cost.inputs_per_batch.items() if bank not in away)
 
 
 def test_nothing_is_refused_but_what_ought_to_be(figures: Figures) -> None:

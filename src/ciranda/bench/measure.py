@@ -10,6 +10,7 @@ import re
 import aiohttp
 import msgspec
 import psutil
+from msgspec.structs import replace
 from sqlalchemy import NullPool, create_engine
 
 from ciranda.bench.circle import Bank, Circle
@@ -96,7 +97,13 @@ class Meter:
 
     def cost(self, before: Reading, after: Reading, payments: int) -> Cost:
         count = max(1, payments)
-        one_worker = self._circle.workers == 1
+        # Of several workers nobody knows which one was met before, and a bank that was killed counts from 0 again: then
+        # the average since the start stands for all.
+        same = {
+            name
+            for name in before.batches
+            if self._circle.workers == 1 and _is_same(before.usage[name], after.usage.get(name))
+        }
         used = {name: _since(before.usage.get(name), now) for name, now in after.usage.items()}
         return Cost(
             cpu_us_per_payment={name: usage.cpu_s * 1e6 / count for name, usage in used.items()},
@@ -108,7 +115,7 @@ class Meter:
                 bank: (height - before.commits[bank]) / count for bank, height in after.commits.items()
             },
             inputs_per_batch={
-                bank: _average(before.batches.get(bank, (0.0, 0.0)) if one_worker else (0.0, 0.0), now)
+                bank: _average(before.batches[bank] if bank in same else (0.0, 0.0), now)
                 for bank, now in after.batches.items()
             },
             rss_mib={name: usage.rss / _MIB for name, usage in after.usage.items()},
@@ -142,18 +149,20 @@ def _written(process: psutil.Process) -> int:
 
 def _since(before: Usage | None, now: Usage) -> Usage:
     """A process that was started in between, as a bank that was killed, has used only what it used since."""
-    if before is None or before.pids[0] != now.pids[0]:
+    if before is None or not _is_same(before, now):
         return now
-    return msgspec.structs.replace(
+    return replace(
         now, cpu_s=max(0.0, now.cpu_s - before.cpu_s), written=max(0, now.written - before.written)
     )
 
 
+def _is_same(before: Usage, now: Usage | None) -> bool:
+    return now is not None and before.pids[0] == now.pids[0]
+
+
 def _average(before: tuple[float, float], now: tuple[float, float]) -> float:
-    """Of several workers nobody knows which one was met before: its average since it was started stands for all."""
+    """Inputs a batch, from batches and inputs."""
     batches, inputs = now[0] - before[0], now[1] - before[1]
-    if batches <= 0:  # It was started again in between.
-        batches, inputs = now
     return inputs / batches if batches else 0.0
 
 

@@ -21,9 +21,11 @@ from ciranda.cli.child import Child, NotReady
 from ciranda.cli.demo import free_base_port
 from ciranda.cli.init import TREES, found
 from ciranda.cli.screen import CommandError, err, out, table
+from ciranda.cli.up import until_ended
 from ciranda.roster import Member, Roster
 
 _SAY_PIPED_S = 10.0
+_INTERRUPTED = 130
 
 
 def measure(
@@ -70,12 +72,14 @@ def measure(
             folder=folder,
         )
         try:
-            report = uvloop.run(campaign.measure(wanted, TOOLS, say))
+            report = uvloop.run(until_ended(campaign.measure(wanted, TOOLS, say)))
         except NotReady as error:
             raise CommandError(str(error)) from error
         except NotBalanced as error:
             err.print(str(error), style="red")
             raise typer.Exit(1) from error
+    if report is None:
+        raise typer.Exit(_INTERRUPTED)
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if plot is not None:

@@ -43,9 +43,10 @@ from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.linking import Linking
 from ciranda.node.node import Node
-from ciranda.node.people import People
+from ciranda.node.people import USUAL_RULES, People, PeopleRules
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
+from ciranda.node.second_factors import SecondFactors
 from ciranda.peers.http import HttpPeers
 from ciranda.peers.transport import HttpTransport, Transport
 from ciranda.ports import Clock, Dice, Peers
@@ -227,11 +228,12 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
         _put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
+        rules=settings.people,
     )
     node, peers, listener = house.node, house.peers, house.listener
     await peers.start()
     await node.start()
-    public, private = _server(make_app(node)), _server(listener)
+    public, private = _server(make_app(node, settings.trusted_proxies)), _server(listener)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     gc.collect()
@@ -274,6 +276,7 @@ def build(
     *,
     operator_token: str,
     sealing_key: bytes,
+    rules: PeopleRules = USUAL_RULES,
 ) -> House:
     """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on."""
     heights = HeightKeeper(store, put_back)
@@ -294,7 +297,15 @@ def build(
         probe_timeout_ms=bank.roster.deadline_ms // 2,
     )
     node = make_node(
-        bank, store, heights, peers, clock, dice, operator_token=operator_token, sealing_key=sealing_key
+        bank,
+        store,
+        heights,
+        peers,
+        clock,
+        dice,
+        operator_token=operator_token,
+        sealing_key=sealing_key,
+        rules=rules,
     )
     peers.on_return.append(node.peer_returned)
     listener = PeerListener(
@@ -313,12 +324,21 @@ def make_node(
     *,
     operator_token: str,
     sealing_key: bytes,
+    rules: PeopleRules = USUAL_RULES,
 ) -> Node:
     """A node over the given doors to the world."""
     batches = Batches(store, store.lanes)
     register = RegisterClient(bank, batches, peers, clock, dice)
     coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
     answers = Answers(bank, store, batches, clock)
+    second_factors = SecondFactors(
+        store,
+        clock,
+        dice,
+        _derive(sealing_key, "second factors"),
+        issuer=bank.roster.members[bank.ispb].name,
+        rules=rules.second_factor,
+    )
     return Node(
         bank=bank,
         store=store,
@@ -328,7 +348,8 @@ def make_node(
         recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
         answers=answers,
         linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
-        people=People(store, clock, dice, operator_token),
+        people=People(store, clock, dice, operator_token, second_factors, rules),
+        second_factors=second_factors,
         heights=heights,
         clock=clock,
         dice=dice,

@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +33,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ciranda.identity import Ispb, parse_ispb
 from ciranda.money import OWN_BALANCE_MAX
+from ciranda.node.attempts import AttemptRules
+from ciranda.node.passwords import PasswordCost
+from ciranda.node.people import PeopleRules, SessionRules
+from ciranda.node.second_factors import SecondFactorRules
 from ciranda.roster import Member, Roster
 
 CONSORTIUM = "consortium.toml"
@@ -44,6 +49,9 @@ DATABASE = "bank.db"
 CREDIT_LIMIT = 10**12
 WITNESSES = 3
 DEADLINE_MS = 5_000
+
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
@@ -68,6 +76,10 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_port: int
     credit_limits: dict[Ispb, int]
     """How much each peer may owe this bank, in minor units."""
+    people: PeopleRules
+    """What it asks of its customers."""
+    trusted_proxies: tuple[Network, ...]
+    """Whose word is taken for where a request comes from."""
 
     @property
     def member(self) -> Member:
@@ -104,6 +116,13 @@ def load(bank_toml: Path) -> BankSettings:
         peer_host=peer_host,
         peer_port=peer_port,
         credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
+        people=PeopleRules(
+            passwords=written.passwords,
+            sessions=written.sessions,
+            attempts=written.attempts,
+            second_factor=written.second_factor,
+        ),
+        trusted_proxies=tuple(_network(text, bank_toml) for text in written.trusted_proxies),
     )
 
 
@@ -227,6 +246,11 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     public_listen: str | None = None
     peer_listen: str | None = None
     credit_limits: dict[str, _CreditLimit] = {}
+    trusted_proxies: list[str] = []
+    passwords: PasswordCost = msgspec.field(default_factory=PasswordCost)
+    sessions: SessionRules = msgspec.field(default_factory=SessionRules)
+    attempts: AttemptRules = msgspec.field(default_factory=AttemptRules)
+    second_factor: SecondFactorRules = msgspec.field(default_factory=SecondFactorRules)
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)
@@ -279,6 +303,15 @@ def _member(bank: _BankEntry, path: Path) -> Member:
         public_key=public_key,
         credit_limit=bank.credit_limit,
     )
+
+
+def _network(text: str, path: Path) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{path}: trusted_proxies: {text!r} is no address or network: {error}."
+        ) from error
 
 
 def _ispb(text: str, path: Path) -> Ispb:

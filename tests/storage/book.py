@@ -27,6 +27,7 @@ from ciranda.identity import (
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account, AccountKind
 from ciranda.payment import Kind, Transfer
+from ciranda.ports import Session
 from ciranda.roster import Member, Roster
 from ciranda.storage import make_store
 
@@ -183,6 +184,20 @@ class Book:
 
     def do(self, *inputs: Input) -> list[Reply]:
         return self.wait(self.store.transact(inputs))
+
+    def begin_session(self, token_hash: bytes, end: int = NOW + 1_000, **more: Any) -> bool:
+        """A session of Ana's, whose password's hash is empty unless `verified` says otherwise."""
+        verified, rehashed = more.pop("verified", ""), more.pop("rehashed", None)
+        session = Session(
+            id=token_hash.hex(),
+            customer=customer(ANA),
+            created_at=NOW,
+            used_at=more.pop("used_at", NOW),
+            expires_at=Instant(end),
+            address=None,
+            agent=None,
+        )
+        return self.wait(self.store.add_session(token_hash, session, verified, rehashed, "document"))
 
     def paid(self, *orders: Begin) -> list[Record]:
         return [reply.record for reply in self.do(*orders) if isinstance(reply, Paid)]

@@ -17,6 +17,7 @@ from ciranda.api.caller import (
     node_of,
     operator_only,
 )
+from ciranda.api.code import code_of
 from ciranda.api.once import required
 from ciranda.api.show import PaymentView, payment_view
 from ciranda.engine.record import Record
@@ -64,13 +65,20 @@ _cash = msgspec.json.Decoder(Cash)
 @post(
     "/v1/payments",
     guards=[customer_only],
-    opt=describe(body=Payment, answers={201: PaymentView, 202: PaymentView}, problems=(422,), key="required"),
+    opt=describe(
+        body=Payment,
+        answers={201: PaymentView, 202: PaymentView},
+        problems=(422, 429),
+        key="required",
+        code=True,
+    ),
 )
 async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Pays: all transfers or none, over any number of banks. 202: not decided yet, or waiting for signatures."""
     payment = await body.parse(request, payment_decoder)
     once = required(request, "payments", payment)
-    return ok(*outcome_view(await node_of(request).pay(order_of(payment, once, document_of(request)))))
+    order = order_of(payment, once, document_of(request), code_of(request))
+    return ok(*outcome_view(await node_of(request).pay(order)))
 
 
 @post(
@@ -151,7 +159,9 @@ async def _concerns(node: Node, record: Record, caller: Document) -> bool:
     )
 
 
-def order_of(payment: Payment, once: Once, caller: Document, within: str = "") -> PaymentOrder:
+def order_of(
+    payment: Payment, once: Once, caller: Document, code: str | None, within: str = ""
+) -> PaymentOrder:
     """`within`: where the payment stands in the body, for what is said of a field at fault."""
     return PaymentOrder(
         once=once,
@@ -171,6 +181,7 @@ def order_of(payment: Payment, once: Once, caller: Document, within: str = "") -
         ),
         description=body.description(payment.description, within),
         reference=body.reference(payment.reference, within),
+        code=code,
     )
 
 

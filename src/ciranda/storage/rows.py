@@ -10,11 +10,13 @@ from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
+from ciranda.engine.attempts import Tally
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Clause, Record
+from ciranda.engine.second_factor import SecondFactor
 from ciranda.identity import Ispb
 from ciranda.ledger.account import Account, AccountKind, AccountStatus
 from ciranda.ledger.entry import Entry
@@ -128,6 +130,41 @@ def _account_from_row(row: Sequence[Any]) -> Account:
     )
 
 
+def _factor_to_row(factor: SecondFactor) -> Row:
+    return (
+        factor.document,
+        factor.sealed,
+        factor.made_at,
+        factor.confirmed_at,
+        factor.used_step,
+        factor.used_for,
+        " ".join(factor.recovery),
+        factor.payments_from,
+        int(factor.at_login),
+        factor.unguarded,
+        factor.unguarded_since,
+        factor.tally.forgotten_at,
+        factor.tally.blocked_until,
+    )
+
+
+def _factor_from_row(row: Sequence[Any]) -> SecondFactor:
+    return SecondFactor(
+        document=row[0],
+        sealed=bytes(row[1]),
+        made_at=row[2],
+        confirmed_at=row[3],
+        used_step=row[4],
+        used_for=row[5],
+        recovery=_words(row[6]),
+        payments_from=row[7],
+        at_login=bool(row[8]),
+        unguarded=row[9],
+        unguarded_since=row[10],
+        tally=Tally(forgotten_at=row[11], blocked_until=row[12]),
+    )
+
+
 def _plain(shape: type[T], table: Table) -> Shape[T]:
     """Values whose fields are the table's columns."""
     names = [column.name for column in table.columns]
@@ -163,3 +200,4 @@ ENTRIES: Shape[Entry] = _plain(Entry, schema.entries)
 KEYS: Shape[Key] = _plain(Key, schema.keys)
 LINKS: Shape[Link] = _with_scopes(Link, schema.links)
 MANDATES: Shape[Mandate] = _with_scopes(Mandate, schema.mandates)
+SECOND_FACTORS: Shape[SecondFactor] = Shape(schema.second_factors, _factor_to_row, _factor_from_row)

@@ -10,7 +10,22 @@ import typer
 from typer.core import TyperGroup
 
 from ciranda import __version__
-from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, simulate, teller, up
+from ciranda.cli import (
+    account,
+    audit,
+    customer,
+    demo,
+    init,
+    link,
+    mandate,
+    pay,
+    second_factor,
+    serve,
+    signed_in,
+    simulate,
+    teller,
+    up,
+)
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -80,6 +95,9 @@ app.command("migrate", rich_help_panel=RUN)(init.migrate)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)
+app.command("password", rich_help_panel=USE)(customer.password)
+app.add_typer(signed_in.commands, name="sessions", rich_help_panel=USE)
+app.add_typer(second_factor.commands, name="second-factor", rich_help_panel=USE)
 app.command("open", rich_help_panel=USE)(account.open_account)
 app.command("accounts", rich_help_panel=USE)(account.accounts)
 app.command("statement", rich_help_panel=USE)(account.statement)

@@ -12,11 +12,13 @@ from ciranda.client.answer import (
     BankCard,
     Counts,
     Customer,
+    Enrolment,
     Entry,
     InDoubt,
     KnownPayment,
     Link,
     ListedAccount,
+    ListedSession,
     Mandate,
     Page,
     Payee,
@@ -25,9 +27,10 @@ from ciranda.client.answer import (
     Peer,
     Position,
     Result,
+    SecondFactor,
     Session,
 )
-from ciranda.client.bank import BankAway, BankClient, ProblemError
+from ciranda.client.bank import BankAway, BankClient, ProblemError, new_key
 from ciranda.client.order import BatchedPayment, Order
 
 __all__ = [
@@ -40,11 +43,13 @@ __all__ = [
     "BatchedPayment",
     "Counts",
     "Customer",
+    "Enrolment",
     "Entry",
     "InDoubt",
     "KnownPayment",
     "Link",
     "ListedAccount",
+    "ListedSession",
     "Mandate",
     "Order",
     "Page",
@@ -55,5 +60,7 @@ __all__ = [
     "Position",
     "ProblemError",
     "Result",
+    "SecondFactor",
     "Session",
+    "new_key",
 ]

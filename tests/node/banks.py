@@ -21,6 +21,7 @@ from ciranda.ledger.account import AccountKind
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.node import Node
 from ciranda.node.order import AccountOrder, MandateOrder, Once, PaymentOrder
+from ciranda.node.people import USUAL_RULES, PeopleRules
 from ciranda.payment import Kind, Transfer
 from ciranda.ports import PeerUnreachable
 from ciranda.roster import Member, Roster
@@ -81,11 +82,25 @@ class DirectPeers:
         """Somebody is always there."""
 
 
+class MovableClock(WallClock):
+    """The wall's, put ahead by hand, so that nobody need sleep."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now(self) -> Instant:
+        return Instant(super().now() + self.ahead_ms)
+
+
 class Banks:
     """A consortium of such banks. Every one has Ana and Bia as customers, each with R$ 1.000 in her account."""
 
-    def __init__(self, folder: Path, count: int, witnesses: int, deadline_ms: int) -> None:
+    def __init__(
+        self, folder: Path, count: int, witnesses: int, deadline_ms: int, rules: PeopleRules
+    ) -> None:
         self.folder = folder
+        self.rules = rules
+        self.clock = MovableClock()
         self.network = Network()
         self.ispbs = ISPBS[:count]
         self.roster = Roster(
@@ -116,7 +131,7 @@ class Banks:
 
     async def start(self, ispb: Ispb) -> Node:
         bank = Bank(ispb=ispb, roster=self.roster, mandate_secret=ispb.encode() * 4)
-        clock, dice = WallClock(), SystemDice()
+        clock, dice = self.clock, SystemDice()
         url = f"sqlite:///{self.folder}/{ispb}.db"
         migrate(url)
         store = make_store(url, bank, clock, dice)
@@ -124,7 +139,15 @@ class Banks:
         peers = DirectPeers(ispb, self.network)
         heights = HeightKeeper(store, lambda why: None)
         node = make_node(
-            bank, store, heights, peers, clock, dice, operator_token="operator", sealing_key=bytes(32)
+            bank,
+            store,
+            heights,
+            peers,
+            clock,
+            dice,
+            operator_token="operator",
+            sealing_key=bytes(32),
+            rules=self.rules,
         )
         self.stores[ispb] = store
         self.network.nodes[ispb] = node
@@ -233,8 +256,14 @@ class Banks:
 
 
 @asynccontextmanager
-async def consortium(folder: Path, count: int = 4, witnesses: int = 3, deadline_ms: int = DEADLINE_MS) -> Any:
-    banks = Banks(folder, count, witnesses, deadline_ms)
+async def consortium(
+    folder: Path,
+    count: int = 4,
+    witnesses: int = 3,
+    deadline_ms: int = DEADLINE_MS,
+    rules: PeopleRules = USUAL_RULES,
+) -> Any:
+    banks = Banks(folder, count, witnesses, deadline_ms, rules)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

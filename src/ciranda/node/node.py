@@ -106,10 +106,10 @@ class Node:
             await self.second_factors.demand_for_payments(
                 first.caller,
                 first.code,
-                [
+                (
                     (_claim(order.once, order.caller), sum(transfer.amount for transfer in order.transfers))
                     for order in orders
-                ],
+                ),
             )
 
     async def _begin(self, order: PaymentOrder) -> Begin:

@@ -8,7 +8,7 @@ that was not answered may repeat itself. Codes are checked while the row is lock
 import base64
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Annotated, Literal
 
@@ -87,14 +87,15 @@ class SecondFactors:
             await self._with_code(document, code, _keep, _use_of(claims))
 
     async def demand_for_payments(
-        self, document: Document, code: str | None, payments: Sequence[tuple[Claim, int]]
+        self, document: Document, code: str | None, payments: Iterable[tuple[Claim, int]]
     ) -> None:
         """The same, for payments, each with its key and amount. They need no code while they are small."""
         if not await self._store.guarded(document):
             return
-        claims = [claim for claim, _ in payments]
+        asked = list(payments)
+        claims = [claim for claim, _ in asked]
         new = await self._new(claims)
-        amount = sum(amount for claim, amount in payments if claim in new)
+        amount = sum(amount for claim, amount in asked if claim in new)
         if new and not await self._is_small(document, amount):
             await self._with_code(document, code, _keep, _use_of(claims))
 

@@ -245,7 +245,7 @@ def test_many_questions_each_get_their_own_answer() -> None:
     asyncio.run(story())
 
 
-def test_a_lone_question_leaves_while_others_are_under_way_and_batches_form_only_behind_them() -> None:
+def test_a_question_leaves_soon_though_others_hang_and_batches_form_behind_them() -> None:
     async def story() -> None:
         async with circle() as two:
             two.bank.tongue.clear()

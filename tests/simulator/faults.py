@@ -54,7 +54,7 @@ FAULTS = (
                 "storage.store:SqlStore.open",
                 "await self._write(self._prepare_own_accounts)",
                 "await self._write(self._prepare_own_accounts)\n"
-                "    self._database._connection.execute('UPDATE payments SET promised = NULL, accepted = NULL')",
+                "    self._database._database._connection.execute('UPDATE payments SET promised = NULL, accepted = NULL')",
             ),
         ),
         within=20,
@@ -186,7 +186,7 @@ FAULTS = (
         name="2.3: the answer leaves although the commit failed",
         changes=(
             Change(
-                "storage.sqlite:SqliteDatabase.transaction",
+                "storage.sqlite:SqliteDatabase._all_or_nothing",
                 "raise Unavailable(str(error)) from error\n    except BaseException",
                 "return\n    except BaseException",
             ),
@@ -200,7 +200,7 @@ FAULTS = (
                 "storage.store:SqlStore.open",
                 "await self._write(self._prepare_own_accounts)",
                 "await self._write(self._prepare_own_accounts)\n"
-                "    self._database._connection.execute('DELETE FROM keys')",
+                "    self._database._database._connection.execute('DELETE FROM keys')",
             ),
         ),
         within=20,

@@ -186,18 +186,28 @@ class Book:
         return self.wait(self.store.transact(inputs))
 
     def begin_session(self, token_hash: bytes, end: int = NOW + 1_000, **more: Any) -> bool:
-        """A session of Ana's, whose password's hash is empty unless `verified` says otherwise."""
-        verified, rehashed = more.pop("verified", ""), more.pop("rehashed", None)
+        return self.wait(self.beginning(token_hash, end, **more))
+
+    async def beginning(
+        self,
+        token_hash: bytes,
+        end: int = NOW + 1_000,
+        *,
+        used_at: int = NOW,
+        verified: str = "",
+        rehashed: str | None = None,
+    ) -> bool:
+        """A session of Ana's, whose password's hash is empty at first."""
         session = Session(
             id=token_hash.hex(),
             customer=customer(ANA),
             created_at=NOW,
-            used_at=more.pop("used_at", NOW),
+            used_at=Instant(used_at),
             expires_at=Instant(end),
             address=None,
             agent=None,
         )
-        return self.wait(self.store.add_session(token_hash, session, verified, rehashed, "document"))
+        return await self.store.add_session(token_hash, session, verified, rehashed, "document")
 
     def paid(self, *orders: Begin) -> list[Record]:
         return [reply.record for reply in self.do(*orders) if isinstance(reply, Paid)]

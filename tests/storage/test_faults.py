@@ -1,5 +1,6 @@
 """A database that is full, away, read-only, or cut off in the middle: nothing half done, and it works again after."""
 
+import asyncio
 import concurrent.futures
 import resource
 import sqlite3
@@ -82,17 +83,58 @@ def test_a_database_without_free_pages_is_unavailable_until_it_has_some(sqlite_u
     assert book.balance(bia) == 90
 
 
-def test_a_file_that_another_program_holds_locked_is_unavailable(sqlite_url: str, books: Open) -> None:
+def test_a_file_that_another_program_holds_locked_is_unavailable(
+    sqlite_url: str, books: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ciranda.storage.sqlite.BUSY_MAX_S", 0.05)
     book = books(sqlite_url)
     ana, bia = book.open_accounts(100, 0)
-    database = book.store._database._connection  # type: ignore[attr-defined]
-    database.execute("PRAGMA busy_timeout = 1")
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Unavailable, match="locked"):
         book.do(pay("P1", (ana, bia, 1)))
     other.close()
     assert len(book.paid(pay("P1", (ana, bia, 1)))) == 1
+
+
+def test_while_another_program_holds_the_file_locked_the_bank_does_everything_else(
+    sqlite_url: str, books: Open
+) -> None:
+    book = books(sqlite_url)
+    ana, bia = book.open_accounts(100, 0)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def pay_and_look() -> None:
+        paying = asyncio.create_task(book.store.transact([pay("P1", (ana, bia, 1))]))
+        for _ in range(3):
+            assert await book.store.account(ana) is not None
+            assert not paying.done()
+        other.close()
+        await paying
+
+    book.wait(pay_and_look())
+    assert book.balance(bia) == 1
+
+
+def test_a_batch_whose_asker_is_gone_comes_to_its_end_before_the_next_begins(
+    sqlite_url: str, books: Open
+) -> None:
+    book = books(sqlite_url)
+    ana, bia = book.open_accounts(100, 0)
+
+    async def give_up_at_each_step() -> None:
+        for step in range(6):
+            given_up = asyncio.create_task(book.store.transact([pay(f"P{step}", (ana, bia, 1))]))
+            for _ in range(step):
+                await asyncio.sleep(0)
+            given_up.cancel()
+            await book.store.transact([pay(f"Q{step}", (ana, bia, 1))])
+
+    book.wait(give_up_at_each_step())
+    begun = book.balance(bia) - 6
+    assert 4 <= begun <= 6, "a batch that was under way is finished; one that was not may not have begun"
+    assert book.is_whole()
 
 
 # PostgreSQL.

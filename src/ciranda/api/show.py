@@ -101,8 +101,8 @@ def shown_view(account: AccountShown, bank: str, reachable: bool) -> AccountView
 def payment_view(record: Record) -> PaymentView:
     return PaymentView(
         id=record.id,
-        kind=record.kind.value,
-        status=record.status.value,
+        kind=record.kind._value_,
+        status=record.status._value_,
         transfers=[
             TransferView(
                 source=outside(clause.transfer.source),

@@ -28,8 +28,9 @@ class NotReady(Exception):
 class Child:
     """One bank, run by `ciranda serve`; what it says goes to `serve.log` in its folder."""
 
-    def __init__(self, member: Member, consortium: Path) -> None:
+    def __init__(self, member: Member, consortium: Path, workers: int = 1) -> None:
         self.member = member
+        self._workers = workers
         self.log = consortium / member.slug / LOG
         self._bank_toml = consortium / member.slug / BANK
         self._process: asyncio.subprocess.Process | None = None
@@ -48,11 +49,12 @@ class Child:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "ciranda.cli.main", "serve", str(self._bank_toml)),
+                *("--workers", str(self._workers)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # In a group of its own it does not get the terminal's Ctrl-C: its parent decides when it ends.
-                process_group=0,
+                # In a session of its own it does not get the terminal's Ctrl-C: its parent decides when it ends.
+                start_new_session=True,
                 preexec_fn=_dies_with_parent(),
             )
 

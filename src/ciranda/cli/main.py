@@ -13,6 +13,7 @@ from ciranda import __version__
 from ciranda.cli import (
     account,
     audit,
+    bench,
     customer,
     demo,
     init,
@@ -86,6 +87,7 @@ RUN = "Run banks"
 USE = "Use a bank"
 
 app.command("demo", rich_help_panel=TRY_IT)(demo.demo)
+app.command("bench", rich_help_panel=TRY_IT)(bench.bench)
 app.command("simulate", rich_help_panel=TRY_IT)(simulate.simulate)
 app.command("init", rich_help_panel=RUN)(init.init)
 app.command("serve", rich_help_panel=RUN)(serve.serve)

@@ -40,15 +40,25 @@ class Writes(msgspec.Struct, kw_only=True):
     violations: list[ViolationSeen] = []
 
     def merge(self, later: "Writes") -> None:
-        self.keys.update(later.keys)
-        self.customers.update(later.customers)
-        self.records.update(later.records)
-        self.mandates.update(later.mandates)
-        self.accounts.update(later.accounts)
-        self.opened.update(later.opened)
-        self.links.update(later.links)
-        self.entries.extend(later.entries)
-        self.violations.extend(later.violations)
+        # Nearly all of them are empty, and looking is cheaper than updating.
+        if later.keys:
+            self.keys.update(later.keys)
+        if later.customers:
+            self.customers.update(later.customers)
+        if later.records:
+            self.records.update(later.records)
+        if later.mandates:
+            self.mandates.update(later.mandates)
+        if later.accounts:
+            self.accounts.update(later.accounts)
+        if later.opened:
+            self.opened.update(later.opened)
+        if later.links:
+            self.links.update(later.links)
+        if later.entries:
+            self.entries.extend(later.entries)
+        if later.violations:
+            self.violations.extend(later.violations)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,13 +25,13 @@ class TrialBalance(msgspec.Struct, frozen=True, kw_only=True):
 
 def assert_whole(before: dict[AccountId, Account], after: dict[AccountId, Account]) -> None:
     """Checks a change before it is written: a mistake of ours must stop here, not in a customer's account."""
-    moved = sum(account.balance - before[id].balance for id, account in after.items() if id in before)
-    made = sum(account.balance for id, account in after.items() if id not in before)
-    assert moved + made == 0, f"the change makes or loses {moved + made}"
-    for account in after.values():
+    made = 0
+    for id, account in after.items():
+        made += account.balance - (before[id].balance if id in before else 0)
         assert account.held >= 0, f"{account.id} holds less than nothing"
         assert account.incoming >= 0, f"{account.id} expects less than nothing"
         assert account.available >= 0 or account.kind is AccountKind.CLEARING, (
             f"{account.id} is under its floor"
         )
         assert account.balance <= account.ceiling, f"{account.id} is over its ceiling"
+    assert made == 0, f"the change makes or loses {made}"

@@ -6,7 +6,7 @@ a crash ends it, and recovery finishes or undoes what it began.
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.input import GRACE_MS, Begin, Decide, Told
 from ciranda.engine.paying import parts_of
 from ciranda.engine.record import Record
-from ciranda.engine.reply import Denied, Known, Paid
+from ciranda.engine.reply import Denied, Known, Paid, Reply
 from ciranda.engine.settling import others
 from ciranda.identity import EndToEndId, Ispb, bank_of
 from ciranda.node.batches import Batches, Overloaded
@@ -58,16 +58,22 @@ class Coordinator:
 
     async def pay(self, begin: Begin) -> Record | Denied:
         """The payment's outcome, or its record as it stands when the client has waited long enough."""
-        return await self._follow(begin, await self._offer(begin))
+        return await self._follow(begin, _outcome_of(await self._offer(begin)))
 
     async def pay_all(self, begins: Sequence[Begin]) -> list[Record | Denied]:
         """Many at once; each is atomic by itself."""
         if self._batches.room < len(begins) or len(self._attempts) + len(begins) > ATTEMPTS_MAX:
             raise Overloaded
-        replies = await asyncio.gather(*(self._batches.offer(begin) for begin in begins))
-        return await asyncio.gather(
-            *(self._follow(begin, reply) for begin, reply in zip(begins, replies, strict=True))
+        replies = await asyncio.gather(*[self._batches.offer(begin) for begin in begins])
+        outcomes = [_outcome_of(reply) for reply in replies]
+        # Only what leaves the bank is followed: the rest is known, and needs no task of its own.
+        open_ones = [place for place, outcome in enumerate(outcomes) if _is_open(outcome)]
+        followed = await asyncio.gather(
+            *(self._follow(begins[place], outcomes[place]) for place in open_ones)
         )
+        for place, outcome in zip(open_ones, followed, strict=True):
+            outcomes[place] = outcome
+        return outcomes
 
     def attempting(self, id: EndToEndId) -> bool:
         """Whether the attempt that began the payment still lives here."""
@@ -104,13 +110,10 @@ class Coordinator:
             raise Overloaded
         return self._batches.offer(begin)
 
-    async def _follow(self, begin: Begin, reply: object) -> Record | Denied:
-        if isinstance(reply, Denied):
-            return reply
-        assert isinstance(reply, Paid), f"an order was answered with {reply}"
-        record = reply.record
-        if record.state is not State.PREPARED:
-            return record
+    async def _follow(self, begin: Begin, outcome: Record | Denied) -> Record | Denied:
+        if not _is_open(outcome):
+            return outcome
+        record = outcome
         if record.id == begin.id:
             attempt = asyncio.create_task(self._attempt(begin, record))
             self._attempts[record.id] = attempt
@@ -275,6 +278,18 @@ class Coordinator:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _outcome_of(reply: Reply) -> Record | Denied:
+    if isinstance(reply, Denied):
+        return reply
+    assert isinstance(reply, Paid), f"an order was answered with {reply}"
+    return reply.record
+
+
+def _is_open(outcome: Record | Denied) -> TypeGuard[Record]:
+    """Whether other banks have to be asked."""
+    return isinstance(outcome, Record) and outcome.state is State.PREPARED
 
 
 def telling(record: Record) -> Tell:

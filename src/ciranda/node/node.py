@@ -153,7 +153,7 @@ class Node:
     def _new_id(self, now: Instant) -> EndToEndId:
         """The millisecond first, so that ids sort by time and new rows stand together; then 53 random bits or so."""
         within_minute = now % 60_000
-        tail = _base62(within_minute, 3) + _base62(self._dice.bits(47), 8)
+        tail = _base62(within_minute, 2)[1:] + _base62(self._dice.bits(47), 4)
         return make_end_to_end_id(self.bank.ispb, now, tail)
 
     # Accounts, mandates, links.
@@ -288,9 +288,13 @@ def _claim(once: Once, caller: Document | None) -> Claim:
     return Claim(scope=f"{caller or 'operator'}/{once.route}", key=once.key, body=once.body)
 
 
-def _base62(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 62)
-        digits.append(ALPHANUMERICS[digit])
-    return "".join(reversed(digits))
+_PAIRS = [high + low for high in ALPHANUMERICS for low in ALPHANUMERICS]
+
+
+def _base62(number: int, pairs: int) -> str:
+    """The number in `pairs` pairs of digits, the highest first."""
+    text = ""
+    for _ in range(pairs):
+        number, pair = divmod(number, len(_PAIRS))
+        text = _PAIRS[pair] + text
+    return text

@@ -16,10 +16,9 @@ from ciranda.peers.transport import Response
 from ciranda.ports import PeerUnreachable, Unavailable
 from ciranda.roster import Roster
 from ciranda.simulator.dice import PatientDice, SeededDice
-from ciranda.simulator.disk import Disk
+from ciranda.simulator.disk import Disk, SimulatedDatabase
 from ciranda.simulator.loop import OUTSIDE, Process, VirtualLoop
 from ciranda.simulator.network import Network, Parcel, Wire
-from ciranda.storage.sqlite import SqliteDatabase
 from ciranda.storage.store import SqlStore
 from ciranda.wire.signature import METHOD, PATH
 
@@ -160,11 +159,10 @@ class SimulatedBank:
         disk, process = self.disk, worker.process
         store = SqlStore(
             self._bank,
-            SqliteDatabase(disk.writer()),
+            SimulatedDatabase(disk),
             disk.reader(),
             self.clock,
             dice,
-            writers=disk.writes,
             readers=disk.reads,
         )
         try:

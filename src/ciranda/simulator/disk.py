@@ -8,7 +8,7 @@ import asyncio
 import concurrent.futures
 import sqlite3
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
@@ -16,10 +16,13 @@ from sqlalchemy.pool import StaticPool
 from ciranda.simulator.dice import SeededDice, Span
 from ciranda.simulator.loop import VirtualLoop
 from ciranda.storage.opening import sqlite_reader
+from ciranda.storage.sqlite import SqliteDatabase, SqliteTransaction
 
 _WRITE_S: Span = (0.0004, 0.004)
 _READ_S: Span = (0.0001, 0.001)
 _CHANGES = ("INSERT", "UPDATE", "COMMIT")
+
+T = TypeVar("T")
 
 
 class PowerCut(BaseException):
@@ -78,6 +81,27 @@ class Disk:
             connection.close()
 
 
+class SimulatedDatabase:
+    """The port Database, for one process: each transaction as a whole at one moment, which may be its last."""
+
+    lanes = 1
+    shared = False
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self._database = SqliteDatabase(disk.writer())
+
+    async def run(self, work: Callable[[SqliteTransaction], T]) -> T:
+        def whole() -> T:
+            with self._database.transaction() as transaction:
+                return work(transaction)
+
+        return await asyncio.get_running_loop().run_in_executor(self._disk.writes, whole)
+
+    def close(self) -> None:
+        """The disk stays."""
+
+
 class _Writer:
     """As much of sqlite3.Connection as the storage uses."""
 
@@ -87,6 +111,10 @@ class _Writer:
     @property
     def in_transaction(self) -> bool:
         return self._disk.connection.in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        return self._disk.connection.total_changes
 
     def execute(self, statement: str, parameters: Any = ()) -> Any:
         return self._run(statement, self._disk.connection.execute, parameters)

@@ -22,7 +22,21 @@ from ciranda.instant import Instant
 from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Kind
 from ciranda.storage import schema
-from ciranda.storage.rows import ACCOUNTS, CUSTOMERS, ENTRIES, KEYS, LINKS, MANDATES, RECORDS, Shape
+from ciranda.storage.rows import (
+    ACCOUNT_MOVES,
+    ACCOUNTS,
+    CUSTOMERS,
+    ENTRIES,
+    KEYS,
+    LINKS,
+    MANDATES,
+    RECORD_MOVES,
+    RECORDS,
+    Shape,
+    account_move,
+    only_moved,
+    record_move,
+)
 from ciranda.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -39,6 +53,7 @@ def run_batch(
     view = _read(transaction, bank, inputs, claims)
     accounts_before = dict(view.accounts)
     known_before = set(view.keys)
+    records_before = dict(view.records)
     replies: list[Reply] = []
     writes = Writes()
     for input in inputs:
@@ -48,7 +63,7 @@ def run_batch(
         replies.append(step.reply)
     assert_whole(accounts_before, {**writes.opened, **writes.accounts})
     fresh_claims = {key: claim for key, claim in claims.items() if key not in known_before}
-    _write(transaction, writes, fresh_claims, now)
+    _write(transaction, writes, fresh_claims, records_before, now)
     _forget_stubs(transaction, needs.questions(inputs), view)
     return replies, writes != Writes()
 
@@ -75,21 +90,25 @@ def _fetch(transaction: Transaction, shape: Shape[T], keys: Iterable[K], key: Ca
     return {key(value): value for value in map(shape.from_row, rows)}
 
 
-def _write(transaction: Transaction, writes: Writes, claims: Claims, now: Instant) -> None:
+def _write(
+    transaction: Transaction, writes: Writes, claims: Claims, before: dict[EndToEndId, Record], now: Instant
+) -> None:
     unused = [key for key in claims if key not in writes.keys]
     if unused:
         transaction.delete(schema.keys, unused)
     changed_keys = [key for id, key in writes.keys.items() if claims.get(id) != key]
     transaction.upsert(schema.keys, [KEYS.to_row(key) for key in changed_keys])
     transaction.upsert(schema.customers, [CUSTOMERS.to_row(value) for value in writes.customers.values()])
-    transaction.upsert(schema.payments, [RECORDS.to_row(value) for value in writes.records.values()])
+    _write_records(transaction, writes, before)
     transaction.upsert(schema.mandates, [MANDATES.to_row(value) for value in writes.mandates.values()])
     opened = [writes.accounts.pop(id, account) for id, account in writes.opened.items()]
     transaction.insert(schema.accounts, [ACCOUNTS.to_row(account) for account in opened])
     transaction.insert(
         schema.holdings, [(document, account.id) for account in opened for document in account.holders]
     )
-    transaction.upsert(schema.accounts, [ACCOUNTS.to_row(value) for value in writes.accounts.values()])
+    transaction.change(
+        schema.accounts, ACCOUNT_MOVES, [account_move(account) for account in writes.accounts.values()]
+    )
     transaction.upsert(
         schema.links, [LINKS.to_row(link) for link in writes.links.values() if link is not None]
     )
@@ -98,6 +117,19 @@ def _write(transaction: Transaction, writes: Writes, claims: Claims, now: Instan
         transaction.delete(schema.links, removed)
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
+
+
+def _write_records(transaction: Transaction, writes: Writes, before: dict[EndToEndId, Record]) -> None:
+    """Most of a payment's row is written once; what follows is small."""
+    whole, moves = [], []
+    for record in writes.records.values():
+        known = before.get(record.id)
+        if known is not None and only_moved(known, record):
+            moves.append(record_move(record))
+        else:
+            whole.append(RECORDS.to_row(record))
+    transaction.upsert(schema.payments, whole)
+    transaction.change(schema.payments, RECORD_MOVES, moves)
 
 
 def _stub(id: EndToEndId) -> Record:

@@ -40,7 +40,6 @@ def make_store(url: str, bank: Bank, clock: Clock, dice: Dice) -> SqlStore:
         _reader(url),
         clock,
         dice,
-        writers=ThreadPoolExecutor(database.lanes, thread_name_prefix="writer"),
         readers=ThreadPoolExecutor(READERS, thread_name_prefix="reader"),
     )
 

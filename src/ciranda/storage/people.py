@@ -22,7 +22,7 @@ T = TypeVar("T")
 SESSIONS_MAX = 100
 """Of one customer at once: beyond them, those that were not used for longest end."""
 
-_HASH, _ID, _DOCUMENT, _USED_AT, _EXPIRES_AT = 0, 1, 2, 4, 5
+_HASH, _ID, _USED_AT = 0, 1, 4
 
 
 def add_customer(
@@ -86,13 +86,8 @@ def end_sessions(
 
 
 def note_use(transaction: Transaction, used: Mapping[bytes, Instant]) -> None:
-    rows = transaction.read(schema.sessions, sorted((token_hash,) for token_hash in used))
-    later = [
-        (*row[:_USED_AT], used[bytes(row[_HASH])], *row[_USED_AT + 1 :])
-        for row in rows
-        if used[bytes(row[_HASH])] > row[_USED_AT]
-    ]
-    transaction.upsert(schema.sessions, later)
+    """Of sessions that have ended meanwhile nothing is noted."""
+    transaction.change(schema.sessions, ("used_at",), sorted(used.items()))
 
 
 def forget_sessions(transaction: Transaction, token_hashes: Sequence[bytes]) -> None:

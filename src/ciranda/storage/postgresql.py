@@ -5,10 +5,13 @@ worker, and a row that is to be made is inserted first and locked then: two work
 one of them sees what the other did.
 """
 
+import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors
@@ -21,6 +24,7 @@ from ciranda.storage.transaction import Conflict, RowKey, columns, key_columns, 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 15_000
 
+T = TypeVar("T")
 
 _AWAY = (
     psycopg.OperationalError,
@@ -32,19 +36,30 @@ _AWAY = (
 
 
 class PostgresqlDatabase:
+    """The port Database: a connection and a thread for each lane."""
+
     shared = True
 
-    def __init__(self, url: str, lanes: int = 3) -> None:
+    def __init__(self, url: str, lanes: int = 2) -> None:
         self.lanes = lanes
         self._url = url
         self._local = threading.local()
         self._open: list[psycopg.Connection[Row]] = []
+        self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="writer")
+
+    async def run(self, work: "Callable[[PostgresqlTransaction], T]") -> T:
+        def whole() -> T:
+            with self._transaction() as transaction:
+                return work(transaction)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, whole)
 
     @contextmanager
-    def transaction(self) -> "Iterator[PostgresqlTransaction]":
+    def _transaction(self) -> "Iterator[PostgresqlTransaction]":
         connection = self._connection()
         try:
-            with connection.transaction():
+            # What asks for nothing goes along with what does: four waits for the server a batch, not one a statement.
+            with connection.pipeline(), connection.transaction():
                 yield PostgresqlTransaction(connection)
         except (errors.SerializationFailure, errors.DeadlockDetected) as error:
             raise Conflict(str(error)) from error
@@ -111,6 +126,10 @@ class PostgresqlTransaction:
     def upsert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
             self._cursor.execute(_upsert(table), _arrays(rows))
+
+    def change(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        if rows:
+            self._cursor.execute(_change(table, names), _arrays(rows))
 
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None:
         keys = list(keys)
@@ -179,6 +198,13 @@ def _upsert(table: Table) -> str:
     keys = key_columns(table)
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns(table) if name not in keys)
     return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+
+
+@cache
+def _change(table: Table, names: tuple[str, ...]) -> str:
+    changes = ", ".join(f"{name} = given.{name}" for name in names)
+    given = _unnest(table, [*key_columns(table), *names])
+    return f"UPDATE {table.name} SET {changes} FROM {given} WHERE {_join(table)}"
 
 
 @cache

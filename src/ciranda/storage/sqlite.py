@@ -2,14 +2,21 @@
 
 WAL with `synchronous=FULL`: a commit is on the disk when it returns. There is one writer, so a row that was read stays
 as it is; nothing is locked row by row.
+
+Statements run on the event loop, a few microseconds each; only commits, which wait for the disk, run in a thread. In a
+thread each row would give Python's interpreter lock away and wait for it again (docs/decisions/0012).
 """
 
+import asyncio
 import fcntl
+import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import TypeVar
 
 from sqlalchemy import Table
 
@@ -23,9 +30,14 @@ PRAGMAS = (
     # A larger log is copied back less often: 18 against 23 microseconds a payment in batches of 1,000.
     "PRAGMA wal_autocheckpoint=10000",
     "PRAGMA cache_size=-65536",
-    "PRAGMA busy_timeout=5000",
+    # The event loop does not stand still while an operator's own tool writes: it asks again.
+    "PRAGMA busy_timeout=0",
     "PRAGMA foreign_keys=ON",
 )
+BUSY_MAX_S = 5.0
+BUSY_WAIT_S = 0.005
+
+T = TypeVar("T")
 
 
 class DatabaseTaken(Exception):
@@ -33,8 +45,7 @@ class DatabaseTaken(Exception):
 
 
 class SqliteDatabase:
-    lanes = 1
-    shared = False
+    """Transactions over one connection, one at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -42,12 +53,23 @@ class SqliteDatabase:
     @contextmanager
     def transaction(self) -> "Iterator[SqliteTransaction]":
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._begin()
         except sqlite3.OperationalError as error:
             raise Unavailable(str(error)) from error
-        try:
+        with self._all_or_nothing():
             yield SqliteTransaction(self._connection)
-            self._connection.execute("COMMIT")
+            self._commit()
+
+    def _begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.OperationalError as error:
             self._rollback()
             raise Unavailable(str(error)) from error
@@ -65,7 +87,10 @@ class SqliteDatabase:
 
 
 class SqliteFile(SqliteDatabase):
-    """A database in a file that nobody else serves."""
+    """The port Database, on a file that nobody else serves."""
+
+    lanes = 1
+    shared = False
 
     def __init__(self, path: str) -> None:
         """Raises DatabaseTaken."""
@@ -75,8 +100,34 @@ class SqliteFile(SqliteDatabase):
         )
         for pragma in PRAGMAS:
             self._connection.execute(pragma)
+        self._turn = asyncio.Lock()
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="committer")
+
+    async def run(self, work: "Callable[[SqliteTransaction], T]") -> T:
+        # Whoever asked may be gone before it is done: what has begun comes to its end, and then the next one begins.
+        return await asyncio.shield(asyncio.create_task(self._run(work)))
+
+    async def _run(self, work: "Callable[[SqliteTransaction], T]") -> T:
+        async with self._turn:
+            await self._wait_to_begin()
+            with self._all_or_nothing():
+                result = work(SqliteTransaction(self._connection))
+                await asyncio.get_running_loop().run_in_executor(self._committer, self._commit)
+            return result
+
+    async def _wait_to_begin(self) -> None:
+        give_up = asyncio.get_running_loop().time() + BUSY_MAX_S
+        while True:
+            try:
+                return self._begin()
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not busy or asyncio.get_running_loop().time() > give_up:
+                    raise Unavailable(str(error)) from error
+            await asyncio.sleep(BUSY_WAIT_S)
 
     def close(self) -> None:
+        self._committer.shutdown()
         super().close()
         os.close(self._lock)
 
@@ -97,17 +148,35 @@ class SqliteTransaction:
         self._connection = connection
 
     def claim(self, table: Table, rows: Sequence[Row]) -> list[Row]:
-        existing = self.read(table, [key_of(table, row) for row in rows])
-        taken = {key_of(table, row) for row in existing}
-        self.insert(table, [row for row in rows if key_of(table, row) not in taken])
+        # Nearly always all keys are free, and then nothing need be read.
+        existing: list[Row] = []
+        place = 0
+        while place < len(rows):
+            before = self._connection.total_changes
+            try:
+                self._connection.executemany(_insert(table), rows[place:])
+                break
+            except sqlite3.IntegrityError:
+                place += self._connection.total_changes - before
+                row = self._connection.execute(_select(table), key_of(table, rows[place])).fetchone()
+                if row is None:
+                    raise
+                existing.append(row)
+                place += 1
         return existing
 
     def reserve(self, table: Table, stubs: Sequence[Row]) -> list[Row]:
         return self.read(table, [key_of(table, stub) for stub in stubs])
 
     def read(self, table: Table, keys: Iterable[RowKey]) -> list[Row]:
-        statement = _select(table)
-        found = (self._connection.execute(statement, key).fetchone() for key in keys)
+        keys = list(keys)
+        if len(table.primary_key.columns) == 1:
+            # One statement for all: each costs several times as much as a row.
+            if not keys:
+                return []
+            names = json.dumps([key for (key,) in keys])
+            return self._connection.execute(_select_all(table), (names,)).fetchall()
+        found = (self._connection.execute(_select(table), key).fetchone() for key in keys)
         return [row for row in found if row is not None]
 
     def find(self, table: Table, column: str, value: str) -> list[Row]:
@@ -121,6 +190,10 @@ class SqliteTransaction:
     def upsert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
             self._connection.executemany(_upsert(table), rows)
+
+    def change(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        if rows:
+            self._connection.executemany(_change(table, names), rows)
 
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None:
         self._connection.executemany(f"DELETE FROM {table.name} WHERE {_where(table)}", list(keys))
@@ -146,6 +219,12 @@ def _select(table: Table) -> str:
 
 
 @cache
+def _select_all(table: Table) -> str:
+    (key,) = key_columns(table)
+    return f"SELECT {', '.join(columns(table))} FROM {table.name} WHERE {key} IN (SELECT value FROM json_each(?))"
+
+
+@cache
 def _insert(table: Table) -> str:
     names = columns(table)
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
@@ -156,3 +235,12 @@ def _upsert(table: Table) -> str:
     keys = key_columns(table)
     changes = ", ".join(f"{name} = excluded.{name}" for name in columns(table) if name not in keys)
     return f"{_insert(table)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+
+
+@cache
+def _change(table: Table, names: tuple[str, ...]) -> str:
+    # The rows begin with the key, and the statement ends with it: so the places are numbered.
+    keys = key_columns(table)
+    changes = ", ".join(f"{name} = ?{place}" for place, name in enumerate(names, len(keys) + 1))
+    found = " AND ".join(f"{name} = ?{place}" for place, name in enumerate(keys, 1))
+    return f"UPDATE {table.name} SET {changes} WHERE {found}"

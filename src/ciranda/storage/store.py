@@ -1,11 +1,10 @@
 """One bank's database behind one door: `SqlStore` is the port `Store`, on SQLite or PostgreSQL.
 
-The database works in threads, so the event loop never waits for a disk. Writers are as many as the database can use at
-once: one for SQLite, several for PostgreSQL.
+The event loop never waits for a commit, nor for a look: these run in threads. There are as many writers as the database
+can use at once: one for SQLite, several for PostgreSQL.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
@@ -67,7 +66,6 @@ class SqlStore:
         reader: Engine,
         clock: Clock,
         dice: Dice,
-        writers: Executor,
         readers: Executor,
     ) -> None:
         self._bank = bank
@@ -75,7 +73,6 @@ class SqlStore:
         self._reader = reader
         self._clock = clock
         self._dice = dice
-        self._writers = writers
         self._readers = readers
         self._height = 0
         self._sessions = Gather(self._fetch_sessions)
@@ -109,11 +106,8 @@ class SqlStore:
     # The one way in for money.
 
     async def transact(self, inputs: Sequence[Input]) -> list[Reply]:
-        return await self._in(self._writers, lambda: self._transact(inputs))
-
-    def _transact(self, inputs: Sequence[Input]) -> list[Reply]:
         try:
-            return self._commit(lambda transaction: self._run(transaction, inputs))
+            return await self._commit(lambda transaction: self._run(transaction, inputs))
         except Unavailable:
             raise
         except Exception as error:
@@ -123,24 +117,24 @@ class SqlStore:
                 log.exception("input_failed", input=type(inputs[0]).__name__)
                 return [Failed(reason=type(error).__name__)]
             middle = len(inputs) // 2
-            return [*self._transact(inputs[:middle]), *self._transact(inputs[middle:])]
+            return [*await self.transact(inputs[:middle]), *await self.transact(inputs[middle:])]
 
     def _run(self, transaction: Transaction, inputs: Sequence[Input]) -> tuple[list[Reply], int]:
         replies, written = run_batch(transaction, self._bank, inputs, self._clock.now())
         return replies, transaction.rise() if written else 0
 
-    def _commit(self, run: Callable[[Transaction], tuple[T, int]]) -> T:
-        """Runs it in one transaction, again where another was in the way; it returns the height it wrote."""
+    async def _commit(self, work: Callable[[Transaction], tuple[T, int]]) -> T:
+        """Does it in one transaction, again where another was in the way; `work` returns the height it wrote."""
         for attempt in range(1, CONFLICT_TRIES + 1):
             try:
-                with self._database.transaction() as transaction:
-                    result, height = run(transaction)
-                self._height = max(self._height, height)
-                return result
+                result, height = await self._database.run(work)
             except Conflict as conflict:
                 if attempt == CONFLICT_TRIES:
                     raise Unavailable("too many conflicts in the database") from conflict
-                time.sleep(self._dice.between(0, 0.005 * attempt))
+                await asyncio.sleep(self._dice.between(0, 0.005 * attempt))
+            else:
+                self._height = max(self._height, height)
+                return result
         raise AssertionError("the last try returns or raises")
 
     # People.
@@ -198,7 +192,7 @@ class SqlStore:
             people.note_use(transaction, used)
             return None, 0
 
-        await self._in(self._writers, lambda: self._commit(note))
+        await self._commit(note)
         for token_hash, used_at in used.items():
             if token_hash in self._remembered:
                 self._remembered[token_hash] = replace(self._remembered[token_hash], used_at=used_at)
@@ -347,7 +341,7 @@ class SqlStore:
             # It is no promise, and raises no height: else two idle banks would keep each other writing for ever.
             return None, 0
 
-        await self._in(self._writers, lambda: self._commit(keep))
+        await self._commit(keep)
 
     async def forget_people(self, now: Instant) -> int:
         sessions = await self._look(lambda connection: look.old_sessions(connection, now, FORGET_AT_ONCE))
@@ -387,20 +381,15 @@ class SqlStore:
             if kept is not None and kept.floor != account.floor:
                 transaction.upsert(schema.accounts, [ACCOUNTS.to_row(replace(kept, floor=account.floor))])
 
-    # Threads.
-
-    async def _in(self, executor: Executor, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, work)
+    # One small transaction.
 
     async def _write(self, work: Callable[[Transaction], T]) -> T:
-        """One small transaction that moves no money."""
-
-        return await self._in(
-            self._writers,
-            lambda: self._commit(lambda transaction: (work(transaction), transaction.rise())),
-        )
+        """One that moves no money."""
+        return await self._commit(lambda transaction: (work(transaction), transaction.rise()))
 
     async def _look(self, question: Callable[[Connection], T]) -> T:
+        """One that only looks, in a thread of its own."""
+
         def run() -> T:
             try:
                 with self._reader.begin() as connection:
@@ -408,7 +397,7 @@ class SqlStore:
             except DBAPIError as error:
                 raise Unavailable(str(error.orig)) from error
 
-        return await self._in(self._readers, run)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
 
 def _remember(known: dict[K, T], key: K, value: T) -> None:

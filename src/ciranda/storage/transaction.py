@@ -4,15 +4,15 @@ Rows go in and out in bulk, by primary key, in the order of their keys. Two data
 way: `sqlite.py` and `postgresql.py`.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Table
 
 from ciranda.storage.rows import Row
 
 RowKey = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Conflict(Exception):
@@ -40,6 +40,10 @@ class Transaction(Protocol):
 
     def upsert(self, table: Table, rows: Sequence[Row]) -> None: ...
 
+    def change(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """Changes these columns, and no others, of rows that are there: each as its key and then the new values."""
+        ...
+
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None: ...
 
     def note_violations(self, rows: Sequence[Row]) -> None:
@@ -52,18 +56,24 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """Where transactions are made. Each call may come from any of the writer's threads, one at a time in each.
+    """Where transactions are made."""
 
-    Raises Conflict, ports.Unavailable, or what the driver says of a value that it cannot store.
-    """
+    @property
+    def lanes(self) -> int:
+        """How many transactions may be under way at once."""
+        ...
 
-    lanes: int
-    """How many transactions may be under way at once."""
+    @property
+    def shared(self) -> bool:
+        """Whether other processes write to it too, so that nothing of it may be remembered here."""
+        ...
 
-    shared: bool
-    """Whether other processes write to it too, so that nothing of it may be remembered here."""
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        """`work` in one transaction: when this returns, all that it wrote is durable; when it raises, nothing is there.
 
-    def transaction(self) -> AbstractContextManager[Transaction]: ...
+        Raises Conflict, ports.Unavailable, what `work` raises, or what the driver says of a value that it cannot store.
+        """
+        ...
 
     def close(self) -> None: ...
 

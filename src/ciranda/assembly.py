@@ -45,9 +45,10 @@ from ciranda.node.heights import HeightKeeper
 from ciranda.node.linking import Linking
 from ciranda.node.node import Node
 from ciranda.node.operators import Operators
-from ciranda.node.people import People
+from ciranda.node.people import USUAL_RULES, People, PeopleRules
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
+from ciranda.node.second_factors import SecondFactors
 from ciranda.peers.http import HttpPeers
 from ciranda.peers.transport import HttpTransport, Transport
 from ciranda.ports import Clock, Dice, Peers
@@ -263,13 +264,15 @@ async def _live(
         _put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
+        rules=settings.people,
         nonces=dice.token()[:16],
         requests_per_s=settings.peer_requests_per_s,
     )
     node, peers, listener = house.node, house.peers, house.listener
     await peers.start()
     await node.start()
-    public, private = _server(make_app(node), contexts.public), _server(listener, contexts.peers)
+    public = _server(make_app(node, settings.trusted_proxies), contexts.public)
+    private = _server(listener, contexts.peers)
     reloading = Reloading(bank_toml, settings, bank, store, [listener, peers], contexts)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
@@ -320,6 +323,7 @@ def build(
     operator_token: str,
     sealing_key: bytes,
     nonces: str,
+    rules: PeopleRules = USUAL_RULES,
     requests_per_s: int = REQUESTS_PER_S,
     first_time: Callable[[SignedRequest, int], bool] | None = None,
 ) -> House:
@@ -344,7 +348,15 @@ def build(
         nonces=nonces,
     )
     node = make_node(
-        bank, store, heights, peers, clock, dice, operator_token=operator_token, sealing_key=sealing_key
+        bank,
+        store,
+        heights,
+        peers,
+        clock,
+        dice,
+        operator_token=operator_token,
+        sealing_key=sealing_key,
+        rules=rules,
     )
     peers.on_return.append(node.peer_returned)
     listener = PeerListener(
@@ -371,6 +383,7 @@ def make_node(
     *,
     operator_token: str,
     sealing_key: bytes,
+    rules: PeopleRules = USUAL_RULES,
 ) -> Node:
     """A node over the given doors to the world."""
     batches = Batches(store, store.lanes)
@@ -378,6 +391,14 @@ def make_node(
     coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
     answers = Answers(bank, store, batches, clock)
     operators = Operators(bank, store, batches, clock, dice, operator_token)
+    second_factors = SecondFactors(
+        store,
+        clock,
+        dice,
+        _derive(sealing_key, "second factors"),
+        issuer=bank.roster.members[bank.ispb].name,
+        rules=rules.second_factor,
+    )
     return Node(
         bank=bank,
         store=store,
@@ -387,8 +408,9 @@ def make_node(
         recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
         answers=answers,
         linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
-        people=People(store, clock, dice, operators),
+        people=People(store, clock, dice, operators, second_factors, rules),
         operators=operators,
+        second_factors=second_factors,
         heights=heights,
         clock=clock,
         dice=dice,

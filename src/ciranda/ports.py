@@ -1,25 +1,30 @@
 """The only doors to the world: Store, Peers, Clock, Dice. Everything above this line can be run with other ones."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from ciranda.agreement.message import Answer, Question
 from ciranda.engine.action import Action
+from ciranda.engine.attempts import Allowance
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Input
+from ciranda.engine.key import Claim
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
+from ciranda.engine.second_factor import SecondFactor
 from ciranda.identity import AccountId, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account
 from ciranda.ledger.entry import Entry
 from ciranda.ledger.trial_balance import TrialBalance
+
+T = TypeVar("T")
 
 
 class Unavailable(Exception):
@@ -36,8 +41,21 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer's, from signing in until it is ended; its token is known here by its hash alone."""
+
+    id: str
+    """By which its owner can end it; nobody is let in by it."""
     customer: Customer
+    created_at: Instant
+    used_at: Instant
+    """Coarse: not every use is written down."""
     expires_at: Instant
+    address: str | None
+    """The network that it was begun from."""
+    agent: str | None
+    """What the program said of itself that began it."""
+    guarded: bool = False
+    """Whether the customer has switched a second factor on."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +63,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     customer: Customer | None
     password_hash: str | None
+    second_factor: SecondFactor | None
 
 
 class PaymentCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,24 +110,69 @@ class Store(Protocol):
     async def credentials(self, document: Document) -> Credentials: ...
 
     async def add_session(
-        self, token_hash: bytes, document: Document, now: Instant, expires_at: Instant
-    ) -> None:
-        """Also forgets the document's wrong passwords."""
+        self, token_hash: bytes, session: Session, verified: str, rehashed: str | None, attempts: str
+    ) -> bool:
+        """Also forgets the attempts that are counted as `attempts`.
+
+        False if `verified` is not the hash of the customer's password any more; `rehashed` takes its place.
+        """
         ...
 
     async def session(self, token_hash: bytes) -> Session | None:
         """Also an expired one."""
         ...
 
+    async def sessions_of(self, document: Document) -> list[tuple[bytes, Session]]:
+        """With the hashes of their tokens, those that were used last first; also expired ones."""
+        ...
+
+    async def note_use(self, used: Mapping[bytes, Instant]) -> None:
+        """When sessions were used, by the hashes of their tokens."""
+        ...
+
     async def drop_session(self, token_hash: bytes) -> None: ...
 
-    async def count_attempt(
-        self, document: Document, now: Instant, block_ms: Callable[[int], int]
-    ) -> Instant | None:
-        """Counts one more attempt to sign in; None, or the time until which no attempt is allowed.
+    async def end_session(self, document: Document, id: str) -> bool:
+        """False: the customer has no such session."""
+        ...
 
-        `block_ms` says for how long the given number of attempts in a row blocks the next. A session forgets them.
-        """
+    async def end_other_sessions(self, document: Document, keep: bytes) -> None:
+        """All but the one with this token's hash."""
+        ...
+
+    async def change_password(
+        self, document: Document, verified: str, password_hash: str, keep: bytes, attempts: str
+    ) -> bool:
+        """Also ends all the customer's sessions but `keep`. False as for `add_session`."""
+        ...
+
+    async def count_attempt(
+        self, whose: str, allowance: Allowance, now: Instant, behind: str | None = None
+    ) -> Instant | None:
+        """Counts one more attempt of `whose`; None, or the time until which no attempt is allowed, be it because of
+        `whose` or of `behind`, of which none is counted."""
+        ...
+
+    async def blocked_until(self, whose: str) -> Instant:
+        """Past, if an attempt is allowed."""
+        ...
+
+    async def forget_attempts(self, whose: str) -> None: ...
+
+    async def guarded(self, document: Document) -> bool:
+        """Whether the customer has switched a second factor on."""
+        ...
+
+    async def second_factor(self, document: Document) -> SecondFactor | None: ...
+
+    async def change_second_factor(
+        self, document: Document, change: Callable[[SecondFactor | None], tuple[SecondFactor | None, T]]
+    ) -> T:
+        """What `change` makes of it is kept, and what it says besides is returned; nobody else comes between."""
+        ...
+
+    async def used_keys(self, claims: Sequence[Claim]) -> set[Claim]:
+        """Those whose keys were used up, for the very bodies that they are for."""
         ...
 
     # Looking.
@@ -190,6 +254,10 @@ class Store(Protocol):
         ...
 
     async def keep_heights(self, heights: dict[Ispb, int]) -> None: ...
+
+    async def forget_people(self, now: Instant) -> int:
+        """Drops expired sessions, and attempts that say nothing any more; how many, at most some thousands at once."""
+        ...
 
     async def forget_keys(self, used_before: Instant) -> int:
         """Forgets idempotency keys used before that time; some at a time; how many were forgotten."""

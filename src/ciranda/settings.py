@@ -16,6 +16,7 @@ import re
 import secrets
 import stat
 import tomllib
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -35,6 +36,10 @@ from msgspec.structs import replace
 from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb, parse_ispb
 from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
+from ciranda.node.attempts import AttemptRules
+from ciranda.node.passwords import PasswordCost
+from ciranda.node.people import PeopleRules, SessionRules
+from ciranda.node.second_factors import SecondFactorRules
 from ciranda.roster import Member, Roster, Standing
 
 CONSORTIUM = "consortium.toml"
@@ -54,6 +59,9 @@ PEER_REQUESTS_PER_S = 5_000
 WITNESSES = 3
 DEADLINE_MS = 5_000
 WITHDRAWALS_ALONE = 100_000
+
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
@@ -98,9 +106,13 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_port: int
     credit_limits: dict[Ispb, int]
     """How much each peer may owe this bank, in minor units, unless an operator has said otherwise since."""
+    people: PeopleRules
+    """What it asks of its customers."""
     two_person: TwoPerson | None
     """Whether some of what operators do needs a second one."""
     peer_requests_per_s: int
+    trusted_proxies: tuple[Network, ...]
+    """Whose word is taken for where a request comes from."""
     tls: Tls | None
     peer_tls: PeerTls | None
     files: tuple[Path, ...]
@@ -168,6 +180,13 @@ def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
             *_tls_files(tls, peer_tls),
         ),
         two_person=TwoPerson(withdrawals_above=written.withdrawals_alone) if written.two_person else None,
+        people=PeopleRules(
+            passwords=written.passwords,
+            sessions=written.sessions,
+            attempts=written.attempts,
+            second_factor=written.second_factor,
+        ),
+        trusted_proxies=tuple(_network(text, bank_toml) for text in written.trusted_proxies),
     )
 
 
@@ -365,6 +384,11 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     two_person: bool = False
     withdrawals_alone: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] = WITHDRAWALS_ALONE
     backups: str | None = None
+    trusted_proxies: list[str] = []
+    passwords: PasswordCost = msgspec.field(default_factory=PasswordCost)
+    sessions: SessionRules = msgspec.field(default_factory=SessionRules)
+    attempts: AttemptRules = msgspec.field(default_factory=AttemptRules)
+    second_factor: SecondFactorRules = msgspec.field(default_factory=SecondFactorRules)
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)
@@ -425,6 +449,15 @@ def _public_key(text: str, bank: _BankEntry, path: Path) -> bytes:
     if len(public_key) != 32:
         raise SettingsError(f"{path}: the public key of {bank.slug} is not an Ed25519 key of 32 bytes.")
     return public_key
+
+
+def _network(text: str, path: Path) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{path}: trusted_proxies: {text!r} is no address or network: {error}."
+        ) from error
 
 
 def _ispb(text: str, path: Path) -> Ispb:

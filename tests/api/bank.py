@@ -19,9 +19,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from ciranda.api.app import make_app
 from ciranda.api.openapi import document
+from ciranda.api.origin import Proxies
 from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.node.node import Node
+from ciranda.node.people import USUAL_RULES, PeopleRules
 from ciranda.wire.problem import STATUS, Problem
 from tests.node.banks import Banks, consortium
 from tests.system import documents
@@ -64,11 +66,11 @@ class Customer(NamedTuple):
 class Door:
     """One bank's public listener."""
 
-    def __init__(self, node: Node, runner: asyncio.Runner) -> None:
+    def __init__(self, node: Node, runner: asyncio.Runner, trusted_proxies: Proxies = ()) -> None:
         self.node = node
         self.ispb = node.bank.ispb
         self.run = runner.run
-        self.app = make_app(node)
+        self.app = make_app(node, trusted_proxies)
         self.cashier = OPERATOR
         """Whose token brings the money that tests begin with."""
         self.described = document(self.app.routes)["paths"]
@@ -80,7 +82,19 @@ class Door:
             for method in handler.http_methods
         }
 
-    def call(
+    def call(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
+        """One request: see `request`."""
+        return self.run(self.request(method, path, body, **more))
+
+    def at_once(self, *requests: Coroutine[Any, Any, Answer]) -> list[Answer]:
+        """Several requests at the same moment."""
+
+        async def all_of_them() -> list[Answer]:
+            return await asyncio.gather(*requests)
+
+        return self.run(all_of_them())
+
+    async def request(
         self,
         method: str,
         path: str,
@@ -91,6 +105,8 @@ class Door:
         raw: bytes | Sequence[bytes] | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
         query: bytes = b"",
+        code: str | None = None,
+        client: str = "127.0.0.1",
     ) -> Answer:
         """One request. `raw` is sent in place of `body`, in several pieces if it is several."""
         sent = list(headers)
@@ -98,6 +114,8 @@ class Door:
             sent.append((b"authorization", f"Bearer {token}".encode()))
         if key is not None:
             sent.append((b"idempotency-key", key.encode()))
+        if code is not None:
+            sent.append((b"second-factor", code.encode()))
         if raw is None:
             raw = b"" if body is None else json.dumps(body).encode()
         scope: Json = {
@@ -111,12 +129,12 @@ class Door:
             "query_string": query,
             "root_path": "",
             "headers": sent,
-            "client": ("127.0.0.1", 1),
+            "client": (client, 1),
             "server": ("127.0.0.1", 80),
             "state": {},
             "extensions": {},
         }
-        answer = self.run(self._call(scope, [raw] if isinstance(raw, bytes) else raw))
+        answer = await self._call(scope, [raw] if isinstance(raw, bytes) else raw)
         self._check(method, str(scope.get("path_template", path)), answer)
         return answer
 
@@ -237,13 +255,19 @@ def transfer(source: str, target: str, amount: Any, **more: Any) -> Json:
 
 
 @contextmanager
-def pair(folder: Path, count: int = 2, two_person: TwoPerson | None = None) -> Iterator[Pair]:
+def pair(
+    folder: Path,
+    count: int = 2,
+    two_person: TwoPerson | None = None,
+    rules: PeopleRules = USUAL_RULES,
+    trusted_proxies: Proxies = (),
+) -> Iterator[Pair]:
     """Two banks to call, of a consortium of `count`."""
     with asyncio.Runner() as runner:
-        living = consortium(folder, count, two_person=two_person)
+        living = consortium(folder, count, two_person=two_person, rules=rules)
         banks: Banks = runner.run(_entered(living.__aenter__()))
         try:
-            here, there = (Door(banks[Ispb(ispb)], runner) for ispb in banks.ispbs[:2])
+            here, there = (Door(banks[Ispb(ispb)], runner, trusted_proxies) for ispb in banks.ispbs[:2])
             yield Pair(here, there, banks)
         finally:
             runner.run(_entered(living.__aexit__(None, None, None)))

@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.api.openapi import document
 from ciranda.engine.operator import TwoPerson
+from ciranda.engine.second_factor import SecondFactor
+from ciranda.identity import Document, parse_document
+from ciranda.instant import Instant
 from ciranda.wire.signature import Seal
 from tests.api.bank import OPERATOR, PASSWORD, Answer, Customer, Door, Pair, new_key, pair, transfer
 from tests.system import documents
@@ -28,7 +31,17 @@ TABLE = """
 GET    /v1/bank                                   200 200 200 200 200 200 200 200 200 200
 POST   /v1/customers                              201 201 201 201 201 201 201 201 201 201
 POST   /v1/sessions                               201 201 201 201 201 201 201 201 201 201
+PUT    /v1/customers/me/password                  204 204 204 403 403 403 403 403 403 401
 DELETE /v1/sessions/current                       204 204 204 403 403 403 403 403 403 401
+GET    /v1/sessions                               200 200 200 403 403 403 403 403 403 401
+DELETE /v1/sessions/others                        204 204 204 403 403 403 403 403 403 401
+DELETE /v1/sessions/{id}                          404 204 404 403 403 403 403 403 403 401
+GET    /v1/second-factor                          200 200 200 403 403 403 403 403 403 401
+POST   /v1/second-factor                          201 201 201 403 403 403 403 403 403 401
+PUT    /v1/second-factor                          200 200 200 403 403 403 403 403 403 401
+POST   /v1/second-factor/confirmation             404 404 404 403 403 403 403 403 403 401
+POST   /v1/second-factor/recovery-codes           200 200 200 403 403 403 403 403 403 401
+POST   /v1/second-factor/removal                  204 204 204 403 403 403 403 403 403 401
 POST   /v1/accounts                               422 201 201 403 403 403 403 403 403 401
 GET    /v1/accounts                               200 200 200 403 403 403 403 403 403 401
 GET    /v1/accounts/{address}                     404 200 200 200 200 200 403 200 403 401
@@ -74,6 +87,13 @@ ROWS: dict[tuple[str, str], dict[str, int]] = {
     (line.split()[0], line.split()[1]): dict(zip(WHO, map(int, line.split()[2:]), strict=True))
     for line in TABLE.strip().splitlines()
 }
+WITH_SECOND_FACTOR = {
+    ("PUT", "/v1/second-factor"),
+    ("POST", "/v1/second-factor/recovery-codes"),
+    ("POST", "/v1/second-factor/removal"),
+}
+"""These are called with a good code of a second factor, which nobody has anywhere else."""
+RECOVERY_CODE = "aaaa-bbbb-cccc-dddd"
 UNDESCRIBED = {("GET", "/openapi.json"), ("GET", "/docs")}
 HASH = sha256(b"whatever").hexdigest()
 names = map("someone-{}".format, itertools.count())
@@ -139,6 +159,33 @@ class World:
         order = {"document": self.people[who].document, "password": PASSWORD}
         return str(self.bank.call("POST", "/v1/sessions", order).json["token"])
 
+    def second_factors(self, on: bool) -> None:
+        """Every customer has one that `RECOVERY_CODE` is of, or none has."""
+        for person in self.people.values():
+            document = parse_document(person.document)
+            factor = second_factor(document) if on else None
+            self.bank.run(self.bank.node.store.change_second_factor(document, _into(factor)))
+
+
+def _into(factor: SecondFactor | None) -> Callable[[Any], tuple[SecondFactor | None, None]]:
+    return lambda _: (factor, None)
+
+
+def second_factor(document: Document) -> SecondFactor:
+    return SecondFactor(
+        document=document,
+        sealed=b"",
+        made_at=Instant(0),
+        confirmed_at=Instant(0),
+        used_step=0,
+        used_for="",
+        recovery=(sha256(RECOVERY_CODE.encode()).hexdigest(),),
+        payments_from=None,
+        at_login=False,
+        unguarded=0,
+        unguarded_since=Instant(0),
+    )
+
 
 def _empty_account(world: World) -> str:
     order = {"kind": "joint", "holders": [world.people["holder"].document, world.people["joint"].document]}
@@ -175,6 +222,13 @@ def _given(world: World) -> str:
     return str(given["id"])
 
 
+def _session(world: World) -> str:
+    """A session of the holder's that may be ended."""
+    token = world.fresh("holder")
+    sessions = world.bank.call("GET", "/v1/sessions", token=token).json["sessions"]
+    return str(next(session["id"] for session in sessions if session["current"]))
+
+
 def _transfers(world: World) -> Any:
     return [transfer(world.account, world.shop.account, 1)]
 
@@ -185,6 +239,11 @@ BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
         "document": world.people["holder"].document,
         "password": PASSWORD,
     },
+    ("PUT", "/v1/customers/me/password"): lambda _: {"old_password": PASSWORD, "new_password": PASSWORD},
+    ("POST", "/v1/second-factor"): lambda _: {"password": PASSWORD},
+    ("PUT", "/v1/second-factor"): lambda _: {"payments_from": None, "at_login": False},
+    ("POST", "/v1/second-factor/confirmation"): lambda _: {"code": "123456"},
+    ("POST", "/v1/second-factor/removal"): lambda _: {"password": PASSWORD},
     ("POST", "/v1/accounts"): lambda world: {
         "kind": "joint",
         "holders": [world.people["holder"].document, world.people["joint"].document],
@@ -212,6 +271,7 @@ BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
 }
 
 PLACES: dict[tuple[str, str], Callable[[World], str]] = {
+    ("DELETE", "/v1/sessions/{id}"): _session,
     ("DELETE", "/v1/links/{address}"): _linked,
     ("GET", "/v1/payments/{id}"): lambda world: str(world.payment),
     ("DELETE", "/v1/mandates/{id}"): _given,
@@ -230,6 +290,7 @@ PLACES: dict[tuple[str, str], Callable[[World], str]] = {
 def prepared(world: World, route: tuple[str, str]) -> tuple[str, Any]:
     """The path and the body of a call that is in order, with what it is about made ready."""
     _, path = route
+    world.second_factors(on=route in WITH_SECOND_FACTOR)
     if "{" in path:
         start, end = path.index("{"), path.index("}") + 1
         place = PLACES[route](world) if route in PLACES else world.account
@@ -239,7 +300,11 @@ def prepared(world: World, route: tuple[str, str]) -> tuple[str, Any]:
 
 def call(world: World, route: tuple[str, str], token: str) -> Answer:
     path, body = prepared(world, route)
-    return world.bank.call(route[0], path, body, key=new_key(), token=token)
+    return world.bank.call(route[0], path, body, key=new_key(), token=token, code=code_for(route))
+
+
+def code_for(route: tuple[str, str]) -> str | None:
+    return RECOVERY_CODE if route in WITH_SECOND_FACTOR else None
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +409,9 @@ def test_what_is_open_to_nobody(
     clock = world.banks.banks.clock
     clock.ahead_ms = FAR_AHEAD_MS if "expired" in what else 0
     try:
-        answer = world.bank.call(route[0], path, body, key=new_key(), headers=nobodies[what].headers)
+        answer = world.bank.call(
+            route[0], path, body, key=new_key(), headers=nobodies[what].headers, code=code_for(route)
+        )
     finally:
         clock.ahead_ms = 0
     assert answer.status == ROWS[route]["nobody"], answer

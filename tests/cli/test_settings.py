@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ciranda.cli.init import found
 from ciranda.identity import Ispb
 from ciranda.money import OWN_BALANCE_MAX
+from ciranda.node.people import USUAL_RULES
 from ciranda.roster import Member, Roster
 from ciranda.settings import (
     SettingsError,
@@ -61,6 +62,55 @@ def test_a_bank_loads_what_init_wrote(consortium: Path) -> None:
     assert len(bank.secret) == 32
     assert len(bank.operator_token) == 43
     assert bank.credit_limits == {"10000002": 10**12}
+
+
+def test_what_a_bank_asks_of_its_customers_is_its_own_affair(consortium: Path) -> None:
+    path = consortium / "ipe" / "bank.toml"
+    assert load(path).people == USUAL_RULES
+    assert load(path).trusted_proxies == ()
+    change(path, "database =", 'trusted_proxies = ["127.0.0.1", "10.0.0.0/24", "2001:db8::/32"]\ndatabase =')
+    with path.open("a") as file:
+        file.write(
+            "\n[passwords]\nmemory_kib = 65536\n[sessions]\nidle_s = 600\n"
+            "[attempts]\nfailures_per_address = 30\n[second_factor]\npayments_from = 0\n"
+        )
+    bank = load(path)
+    assert [str(network) for network in bank.trusted_proxies] == [
+        "127.0.0.1/32",
+        "10.0.0.0/24",
+        "2001:db8::/32",
+    ]
+    assert (bank.people.passwords.memory_kib, bank.people.passwords.passes) == (65_536, 2)
+    assert (bank.people.sessions.idle_s, bank.people.sessions.longest_s) == (600, 43_200)
+    assert bank.people.attempts.failures_per_address == 30
+    assert bank.people.second_factor.payments_from == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("[passwords]\nmemory_kib = 19455", "passwords.memory_kib"),
+        ("[passwords]\npasses = 1", "passwords.passes"),
+        ("[passwords]\npepper = 1", "pepper"),
+        ("[sessions]\nidle_s = 0", "sessions.idle_s"),
+        ("[attempts]\nfailures_per_address = 0", "attempts.failures_per_address"),
+        ("[second_factor]\npayments_from = -1", "second_factor.payments_from"),
+    ],
+)
+def test_no_bank_protects_its_customers_less_than_is_safe(consortium: Path, lines: str, named: str) -> None:
+    path = consortium / "ipe" / "bank.toml"
+    with path.open("a") as file:
+        file.write(f"\n{lines}\n")
+    with pytest.raises(SettingsError, match=named):
+        load(path)
+
+
+@pytest.mark.parametrize("proxy", ["nonsense", "10.0.0.1/24", "10.0.0.0/99", ""])
+def test_a_proxy_that_is_no_network_is_a_mistake(consortium: Path, proxy: str) -> None:
+    path = consortium / "ipe" / "bank.toml"
+    change(path, "database =", f'trusted_proxies = ["{proxy}"]\ndatabase =')
+    with pytest.raises(SettingsError, match="trusted_proxies"):
+        load(path)
 
 
 def test_two_banks_share_no_secret(consortium: Path) -> None:

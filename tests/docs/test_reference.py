@@ -16,6 +16,10 @@ from ciranda.agreement.participant import TABLE
 from ciranda.api.app import ROUTES
 from ciranda.api.openapi import document
 from ciranda.cli.main import app as commands
+from ciranda.node.attempts import AttemptRules
+from ciranda.node.passwords import PasswordCost
+from ciranda.node.people import SessionRules
+from ciranda.node.second_factors import SecondFactorRules
 from ciranda.refusal import ISO, PRECEDENCE, Code
 from ciranda.wire.problem import STATUS
 from ciranda.wire.signature import PATH
@@ -102,7 +106,7 @@ def _all_commands() -> dict[str, Any]:
 
 
 def test_every_command_has_its_section_with_an_example_and_every_section_its_command() -> None:
-    told = re.findall(r"^### `(ciranda [a-z ]+)`$", pages.text(CLI), re.MULTILINE)
+    told = re.findall(r"^### `(ciranda [a-z -]+)`$", pages.text(CLI), re.MULTILINE)
     assert set(told) == set(_all_commands())
     for command in told:
         assert f"\n{command}" in pages.section(CLI, f"### `{command}`"), command
@@ -120,7 +124,11 @@ def test_every_command_in_a_document_exists_with_its_options(page: Any) -> None:
                 (p for p in known if f"ciranda {' '.join(words[1:])} ".startswith(f"{p} ")), default=None
             )
             assert path is not None, line
-            options = {option for parameter in known[path].params for option in parameter.opts}
+            options = {
+                option
+                for parameter in known[path].params
+                for option in [*parameter.opts, *parameter.secondary_opts]
+            }
             used = {word.partition("=")[0] for word in words if word.startswith("--")}
             assert used <= options, line
 
@@ -143,7 +151,16 @@ def test_every_variable_of_the_environment_is_in_the_reference() -> None:
     ("heading", "kinds"),
     [
         ("### consortium.toml", (settings._ConsortiumFile, settings._BankEntry)),
-        ("### bank.toml", (settings._BankFile,)),
+        (
+            "### bank.toml",
+            (
+                settings._BankFile,
+                PasswordCost,
+                SessionRules,
+                AttemptRules,
+                SecondFactorRules,
+            ),
+        ),
         ("### The table [tls]", (settings._TlsTable,)),
         ("### The table [peer_tls]", (settings._PeerTlsTable,)),
     ],
@@ -153,7 +170,7 @@ def test_every_setting_is_in_its_table_with_its_default(heading: str, kinds: tup
     for kind in kinds:
         for field in msgspec.structs.fields(kind):
             default = "" if field.default is msgspec.NODEFAULT else str(field.default)
-            if field.default is None or field.name == "credit_limits":
+            if field.default is None or field.name in ("credit_limits", "trusted_proxies"):
                 assert field.name in {name for name, _ in told}
             else:
                 assert (field.name, default) in told

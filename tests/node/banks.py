@@ -22,6 +22,7 @@ from ciranda.ledger.account import AccountKind
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.node import Node
 from ciranda.node.order import AccountOrder, MandateOrder, Once, PaymentOrder
+from ciranda.node.people import USUAL_RULES, PeopleRules
 from ciranda.payment import Kind, Transfer
 from ciranda.ports import PeerUnreachable
 from ciranda.roster import Member, Roster
@@ -83,9 +84,10 @@ class DirectPeers:
 
 
 class MovableClock(WallClock):
-    """The wall clock, as far ahead as a test wants."""
+    """The wall's, put ahead by hand, so that nobody need sleep."""
 
-    ahead_ms = 0
+    def __init__(self) -> None:
+        self.ahead_ms = 0
 
     def now(self) -> Instant:
         return Instant(super().now() + self.ahead_ms)
@@ -100,10 +102,12 @@ class Banks:
         count: int,
         witnesses: int,
         deadline_ms: int,
-        two_person: TwoPerson | None = None,
+        two_person: TwoPerson | None,
+        rules: PeopleRules,
     ) -> None:
         self.folder = folder
         self.two_person = two_person
+        self.rules = rules
         self.clock = MovableClock()
         self.network = Network()
         self.ispbs = ISPBS[:count]
@@ -145,7 +149,15 @@ class Banks:
         peers = DirectPeers(ispb, self.network)
         heights = HeightKeeper(store, lambda why: None)
         node = make_node(
-            bank, store, heights, peers, clock, dice, operator_token="operator", sealing_key=bytes(32)
+            bank,
+            store,
+            heights,
+            peers,
+            clock,
+            dice,
+            operator_token="operator",
+            sealing_key=bytes(32),
+            rules=self.rules,
         )
         self.stores[ispb] = store
         self.network.nodes[ispb] = node
@@ -260,8 +272,9 @@ async def consortium(
     witnesses: int = 3,
     deadline_ms: int = DEADLINE_MS,
     two_person: TwoPerson | None = None,
+    rules: PeopleRules = USUAL_RULES,
 ) -> Any:
-    banks = Banks(folder, count, witnesses, deadline_ms, two_person)
+    banks = Banks(folder, count, witnesses, deadline_ms, two_person, rules)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

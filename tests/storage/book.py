@@ -28,6 +28,7 @@ from ciranda.identity import (
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account, AccountKind
 from ciranda.payment import Kind, Transfer
+from ciranda.ports import Session
 from ciranda.roster import Member, Roster
 from ciranda.storage import make_store
 
@@ -192,6 +193,30 @@ class Book:
 
     def do(self, *inputs: Input) -> list[Reply]:
         return self.wait(self.store.transact(inputs))
+
+    def begin_session(self, token_hash: bytes, end: int = NOW + 1_000, **more: Any) -> bool:
+        return self.wait(self.beginning(token_hash, end, **more))
+
+    async def beginning(
+        self,
+        token_hash: bytes,
+        end: int = NOW + 1_000,
+        *,
+        used_at: int = NOW,
+        verified: str = "",
+        rehashed: str | None = None,
+    ) -> bool:
+        """A session of Ana's, whose password's hash is empty at first."""
+        session = Session(
+            id=token_hash.hex(),
+            customer=customer(ANA),
+            created_at=NOW,
+            used_at=Instant(used_at),
+            expires_at=Instant(end),
+            address=None,
+            agent=None,
+        )
+        return await self.store.add_session(token_hash, session, verified, rehashed, "document")
 
     def paid(self, *orders: Begin) -> list[Record]:
         return [reply.record for reply in self.do(*orders) if isinstance(reply, Paid)]

@@ -496,7 +496,7 @@ def test_of_two_who_come_with_one_document_at_the_same_moment_one_is_told_no(boo
 def test_a_session_lasts_until_it_is_ended(book: Book) -> None:
     store, end = book.store, Instant(NOW + 1_000)
     book.wait(store.add_customer(customer(ANA), "", None, None))
-    book.wait(store.add_session(b"token", ANA, NOW, end))
+    book.begin_session(b"token", end)
     for _ in range(2):
         session = book.wait(store.session(b"token"))
         assert session is not None
@@ -512,42 +512,10 @@ def test_a_session_ended_elsewhere_is_over_here_where_several_serve_one_bank(
 ) -> None:
     here, there = books(postgresql_url), books(postgresql_url)
     here.wait(here.store.add_customer(customer(ANA), "", None, None))
-    here.wait(here.store.add_session(b"token", ANA, NOW, Instant(NOW + 1_000)))
+    here.begin_session(b"token")
     assert here.wait(here.store.session(b"token")) is not None
     there.wait(there.store.drop_session(b"token"))
     assert here.wait(here.store.session(b"token")) is None
-
-
-def test_wrong_passwords_are_counted_and_block_until_a_session_begins(book: Book) -> None:
-    store = book.store
-    book.wait(store.add_customer(customer(ANA), "", None, None))
-    counted: list[int] = []
-
-    def attempt(at: int) -> Instant | None:
-        def block(attempts: int) -> int:
-            counted.append(attempts)
-            return 1_000 if attempts >= 3 else 0
-
-        return book.wait(store.count_attempt(ANA, Instant(at), block))
-
-    assert [attempt(NOW) for _ in range(3)] == [None, None, None]
-    assert attempt(NOW + 999) == NOW + 1_000
-    assert attempt(NOW + 1_000) is None
-    assert attempt(NOW + 1_001) == NOW + 2_000
-    book.wait(store.add_session(b"token", ANA, NOW, Instant(NOW + 1)))
-    assert attempt(NOW + 1_001) is None
-    assert counted[-1] == 1
-
-
-def test_attempts_at_the_same_moment_are_all_counted(book: Book) -> None:
-    async def many() -> list[Instant | None]:
-        return await asyncio.gather(
-            *(book.store.count_attempt(ANA, NOW, lambda n: 1_000 if n >= 5 else 0) for _ in range(12))
-        )
-
-    answers = book.wait(many())
-    assert answers.count(None) == 5
-    assert answers.count(Instant(NOW + 1_000)) == 7
 
 
 # Mandates and links.

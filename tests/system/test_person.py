@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 
 from ciranda.cli.demo import free_base_port
+from tests.system import documents
 
 PATIENCE_S = 120.0
 CIRANDA = [sys.executable, "-m", "ciranda.cli.main"]
@@ -215,3 +217,48 @@ def test_whoever_logs_out_must_log_in_again(consortium: Path, tmp_path: Path, ma
 
 def test_the_books_are_in_order_after_all_this(maria: Terminal, consortium: Path) -> None:
     assert "All holds" in maria.run("audit", consortium)
+
+
+def test_a_person_guards_their_money_with_a_second_factor(
+    consortium: Path, till: str, tmp_path: Path
+) -> None:
+    document = documents.cpf()
+    terminal, other = Terminal(consortium, tmp_path / "one"), Terminal(consortium, tmp_path / "other")
+    terminal.run("signup", "--bank", "ipe", "--document", document, "--name", "Lia do Mar")
+    account = terminal.ask("open", "--bank", "ipe")["address"]
+    terminal.run("deposit", account, "5.000,00")
+    made = terminal.ask("second-factor", "add")
+    device = pyotp.TOTP(made["secret"])
+    codes = terminal.ask("second-factor", "confirm", device.now())["recovery_codes"]
+    assert "is on" in terminal.run("second-factor", "show")
+
+    def pay(*more: object, code: int = 0) -> Any:
+        return terminal.ask("pay", account, till, "1.500,00", *more, code=code)
+
+    assert pay(code=1)["code"] == "second_factor_required"
+    assert terminal.ask("pay", account, till, "5,00")["status"] == "settled"
+    # The next one: this moment's has been used to confirm.
+    assert pay("--code", device.at(time.time() + 30))["status"] == "settled"
+    assert pay("--code", codes[0], code=0)["status"] == "settled"
+    assert pay("--code", codes[0], code=1)["code"] == "second_factor_required"
+    give = ("mandate", "give", account, "--to", "jatoba")
+    terminal.run(*give, code=1)
+    terminal.run(*give, "--code", codes[1])
+
+    terminal.run("second-factor", "set", "--at-login", "--payments-from", "10,00", "--code", codes[2])
+    login = ("login", "--bank", "ipe", "--document", document)
+    assert other.ask(*login, code=1)["code"] == "second_factor_required"
+    other.run(*login, "--code", codes[3])
+    listed = terminal.ask("sessions", "list")["sessions"]
+    assert [one["current"] for one in listed].count(True) == 1
+    (others,) = [one["id"] for one in listed if not one["current"]]
+    terminal.run("sessions", "end", code=2)
+    terminal.run("sessions", "end", others)
+    other.run("accounts", "--bank", "ipe", code=1)
+    terminal.run("sessions", "end", "--others")
+    assert "R$" in terminal.run("second-factor", "show")
+    assert len(terminal.ask("second-factor", "recovery", "--code", codes[4])["recovery_codes"]) == 10
+    fresh = tmp_path / "new password"
+    fresh.write_text("outra roda na praia\n")
+    terminal.run("password", "--new-password-file", fresh)
+    terminal.run("password", "--new-password-file", fresh, code=1)

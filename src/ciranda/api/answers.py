@@ -10,7 +10,9 @@ import structlog
 from litestar import Response
 
 from ciranda.engine.reply import Denied
+from ciranda.node.attempts import MustWait
 from ciranda.node.batches import Overloaded
+from ciranda.node.second_factors import CodeRequired
 from ciranda.ports import Unavailable
 from ciranda.wire.problem import FieldError, Problem, problem
 
@@ -76,6 +78,10 @@ def problem_of(error: Exception) -> Stopped:
             return error
         case Overloaded():
             return Stopped(problem("overloaded"))
+        case CodeRequired():
+            return Stopped(problem("second_factor_required"))
+        case MustWait():
+            return Stopped(problem("too_many_attempts"), {"Retry-After": str(error.seconds)})
         case Unavailable():
             log.warning("unavailable", why=str(error))
             return Stopped(problem("unavailable"))
@@ -93,10 +99,11 @@ def describe(
     query: dict[str, str] | None = None,
     key: str | None = None,
     public: bool = False,
+    code: bool = False,
 ) -> dict[str, Any]:
     """What the OpenAPI document says of a route: body and answers by type, and which problems may come.
 
-    `key`: whether an Idempotency-Key is `required` or `taken`.
+    `key`: whether an Idempotency-Key is `required` or `taken`. `code`: whether a second factor may guard it.
     """
     return {
         "answers": answers,
@@ -105,4 +112,5 @@ def describe(
         "query": query or {},
         "key": key,
         "public": public,
+        "code": code,
     }

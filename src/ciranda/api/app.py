@@ -27,9 +27,11 @@ from ciranda.api import (
     payees,
     payments,
     proposals,
+    second_factor,
     sessions,
 )
 from ciranda.api.answers import problem_of, refused
+from ciranda.api.origin import Proxies
 from ciranda.api.payment_door import BODY_MAX, PaymentDoor
 from ciranda.node.node import Node
 from ciranda.wire.problem import FieldError, problem
@@ -37,8 +39,18 @@ from ciranda.wire.problem import FieldError, problem
 ROUTES = [
     bank.show_bank,
     customers.sign_up,
+    customers.change_password,
     sessions.sign_in,
+    sessions.list_sessions,
     sessions.sign_out,
+    sessions.end_other_sessions,
+    sessions.end_session,
+    second_factor.show_second_factor,
+    second_factor.enrol,
+    second_factor.confirm,
+    second_factor.set_guard,
+    second_factor.renew_recovery_codes,
+    second_factor.remove_second_factor,
     accounts.open_account,
     accounts.list_accounts,
     accounts.show_account,
@@ -81,7 +93,7 @@ ROUTES = [
 ]
 
 
-def make_app(node: Node) -> PaymentDoor:
+def make_app(node: Node, trusted_proxies: Proxies = ()) -> PaymentDoor:
     figures = health.Metrics(node)
     routes = Litestar(
         ROUTES,
@@ -93,7 +105,7 @@ def make_app(node: Node) -> PaymentDoor:
             Exception: _any,
         },
         middleware=[_counting(figures)],
-        state=State({"node": node, "metrics": figures}, deep_copy=False),
+        state=State({"node": node, "metrics": figures, "trusted_proxies": trusted_proxies}, deep_copy=False),
     )
     return PaymentDoor(node, routes, figures)
 

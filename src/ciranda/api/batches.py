@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ciranda.api import body
 from ciranda.api.answers import bad_request, describe, ok
 from ciranda.api.caller import customer_only, document_of, node_of
+from ciranda.api.code import code_of
 from ciranda.api.once import check_key, once
 from ciranda.api.payments import Payment, TransferOrder, order_of
 from ciranda.api.show import RefusalView, refusal_view
@@ -53,20 +54,20 @@ _batch = msgspec.json.Decoder(Batch)
     status_code=200,
     guards=[customer_only],
     request_max_body_size=BODY_MAX,
-    opt=describe(body=Batch, answers={200: Results}),
+    opt=describe(body=Batch, answers={200: Results}, problems=(429,), code=True),
 )
 async def pay_batch(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Pays many payments; each result stands where its payment stood."""
     batch = await body.parse(request, _batch)
     if sum(len(payment.transfers) for payment in batch.payments) > BATCH_TRANSFERS_MAX:
         bad_request("payments", f"at most {BATCH_TRANSFERS_MAX} transfers in all")
-    node, caller = node_of(request), document_of(request)
+    node, caller, code = node_of(request), document_of(request), code_of(request)
     orders = []
     for place, keyed in enumerate(batch.payments):
         within = f"payments[{place}]."
         payment = Payment(transfers=keyed.transfers, description=keyed.description, reference=keyed.reference)
         key = check_key(f"{within}key", keyed.key)
-        orders.append(order_of(payment, once(key, "payments", payment), caller, within))
+        orders.append(order_of(payment, once(key, "payments", payment), caller, code, within))
     outcomes = await node.pay_all(orders)
     results = [
         _result(keyed.key, outcome, node.bank.ispb)

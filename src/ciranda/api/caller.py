@@ -87,11 +87,15 @@ def token_among(values: list[str]) -> str:
     return token
 
 
-def document_of(request: Request[Any, Any, Any]) -> Document:
-    """The calling customer's."""
+def customer_of(request: Request[Any, Any, Any]) -> Customer:
     caller = request.scope["user"]
     assert isinstance(caller, Customer), "a guard let only customers in"
-    return caller.document
+    return caller
+
+
+def document_of(request: Request[Any, Any, Any]) -> Document:
+    """The calling customer's."""
+    return customer_of(request).document
 
 
 def operator_of(request: Request[Any, Any, Any]) -> str:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ciranda.api import body
 from ciranda.api.answers import denied, describe, nothing, ok
 from ciranda.api.caller import customer_only, document_of, node_of
+from ciranda.api.code import code_of
 from ciranda.api.once import taken
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import Denied
@@ -57,7 +58,9 @@ _mandate = msgspec.json.Decoder(MandateBody)
 @post(
     "/v1/mandates",
     guards=[customer_only],
-    opt=describe(body=MandateBody, answers={201: MandateView}, problems=(404, 422), key="taken"),
+    opt=describe(
+        body=MandateBody, answers={201: MandateView}, problems=(404, 422, 429), key="taken", code=True
+    ),
 )
 async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Allows another bank to start debits on one of the caller's accounts, or to show its balance."""
@@ -74,6 +77,7 @@ async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
             per_payment=order.per_payment,
             total=order.total,
             expires_at=body.expiry("expires_at", order.expires_at),
+            code=code_of(request),
         )
     )
     if isinstance(given, Denied):

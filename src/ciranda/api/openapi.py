@@ -12,6 +12,7 @@ from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from ciranda import __version__
+from ciranda.api.code import HEADER
 from ciranda.wire.problem import STATUS, Problem
 
 _REF = "#/components/schemas/{name}"
@@ -92,6 +93,15 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: dict[int, Any]) ->
                 "in": "header",
                 "required": opt["key"] == "required",
                 "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+            }
+        )
+    if opt["code"]:
+        parameters.append(
+            {
+                "name": HEADER,
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string", "pattern": "^([0-9]{6}|[a-z2-7]{4}(-[a-z2-7]{4}){3})$"},
             }
         )
     if parameters:

@@ -13,6 +13,7 @@ from litestar import Litestar
 from ciranda.api import body, once
 from ciranda.api.answers import PROBLEM_MEDIA, encode, problem_headers, problem_of, stop
 from ciranda.api.caller import token_among
+from ciranda.api.code import code_among
 from ciranda.api.health import Metrics
 from ciranda.api.payments import order_of, outcome_view, payment_decoder
 from ciranda.engine.customer import Customer
@@ -60,7 +61,8 @@ class PaymentDoor:
         caller = await self._caller(_values(scope, b"authorization"))
         payment = body.decode(await _read(receive), payment_decoder)
         key = once.must(_values(scope, b"idempotency-key"), "payments", payment)
-        return outcome_view(await self._node.pay(order_of(payment, key, caller)))
+        code = code_among(_values(scope, b"second-factor"))
+        return outcome_view(await self._node.pay(order_of(payment, key, caller, code)))
 
     async def _caller(self, authorization: list[str]) -> Document:
         caller = await self._node.people.who(token_among(authorization))

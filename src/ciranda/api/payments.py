@@ -18,6 +18,7 @@ from ciranda.api.caller import (
     node_of,
     operator_of,
 )
+from ciranda.api.code import code_of
 from ciranda.api.once import required
 from ciranda.api.proposals import ProposalView, proposed
 from ciranda.api.show import PaymentView, payment_view
@@ -68,13 +69,20 @@ _cash = msgspec.json.Decoder(Cash)
 @post(
     "/v1/payments",
     guards=[customer_only],
-    opt=describe(body=Payment, answers={201: PaymentView, 202: PaymentView}, problems=(422,), key="required"),
+    opt=describe(
+        body=Payment,
+        answers={201: PaymentView, 202: PaymentView},
+        problems=(422, 429),
+        key="required",
+        code=True,
+    ),
 )
 async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Pays: all transfers or none, over any number of banks. 202: not decided yet, or waiting for signatures."""
     payment = await body.parse(request, payment_decoder)
     once = required(request, "payments", payment)
-    return ok(*outcome_view(await node_of(request).pay(order_of(payment, once, document_of(request)))))
+    order = order_of(payment, once, document_of(request), code_of(request))
+    return ok(*outcome_view(await node_of(request).pay(order)))
 
 
 @post(
@@ -155,7 +163,9 @@ async def _concerns(node: Node, record: Record, caller: Document) -> bool:
     )
 
 
-def order_of(payment: Payment, once: Once, caller: Document, within: str = "") -> PaymentOrder:
+def order_of(
+    payment: Payment, once: Once, caller: Document, code: str | None, within: str = ""
+) -> PaymentOrder:
     """`within`: where the payment stands in the body, for what is said of a field at fault."""
     return PaymentOrder(
         once=once,
@@ -175,6 +185,7 @@ def order_of(payment: Payment, once: Once, caller: Document, within: str = "") -
         ),
         description=body.description(payment.description, within),
         reference=body.reference(payment.reference, within),
+        code=code,
     )
 
 

@@ -28,7 +28,9 @@ from ciranda.engine.reply import AccountMade, MandateMade, Paid
 from ciranda.identity import VAULT, Address, Document, Ispb, make_address, make_end_to_end_id
 from ciranda.instant import later
 from ciranda.ledger.account import AccountKind
+from ciranda.node.attempts import of_document
 from ciranda.payment import TRANSFERS_MAX, Kind, Status, Transfer
+from ciranda.ports import Session
 from ciranda.settings import load
 from ciranda.storage import make_store
 from ciranda.storage.store import SqlStore
@@ -48,6 +50,8 @@ _STRIDE = 61_803_399
 """Without a divisor in common with `_NUMBERS`: it scatters the accounts over all numbers, as a bank's dice would."""
 _AT_ONCE = 1_000
 _SESSION_MS = 12 * 60 * 60 * 1000
+_NO_HASH = "none"
+"""No password fits it."""
 
 _Value = TypeVar("_Value")
 
@@ -152,10 +156,22 @@ async def _settle_in(store: SqlStore, customer: Document, clock: WallClock) -> s
     """Signs the customer up and in; the session's token."""
     now = clock.now()
     person = Customer(document=customer, name="Maria da Roda", individual=None, created_at=now)
-    added = await store.add_customer(person, "none", None, None)
+    added = await store.add_customer(person, _NO_HASH, None, None)
     assert added, "the bank was empty"
     token = secrets.token_urlsafe(32)
-    await store.add_session(sha256(token.encode()).digest(), customer, now, later(now, _SESSION_MS))
+    session = Session(
+        id=secrets.token_hex(16),
+        customer=person,
+        created_at=now,
+        used_at=now,
+        expires_at=later(now, _SESSION_MS),
+        address=None,
+        agent=None,
+    )
+    begun = await store.add_session(
+        sha256(token.encode()).digest(), session, _NO_HASH, None, of_document(customer)
+    )
+    assert begun, "nobody changed the password meanwhile"
     return token
 
 

@@ -1,4 +1,4 @@
-"""A customer at one bank: signing up, logging in, logging out."""
+"""A customer at one bank: signing up, logging in, logging out, another password."""
 
 import asyncio
 import os
@@ -10,6 +10,7 @@ import typer
 
 from ciranda.cli import sessions
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption
+from ciranda.cli.code import CodeOption, with_code
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.sessions import KeptSession
 from ciranda.cli.speech import LangOption, say
@@ -17,6 +18,7 @@ from ciranda.client import BankClient
 from ciranda.identity import Document, parse_document
 
 PASSWORD = "CIRANDA_PASSWORD"  # noqa: S105
+NEW_PASSWORD = "CIRANDA_NEW_PASSWORD"  # noqa: S105
 
 DocumentOption = Annotated[
     str | None, typer.Option("--document", "-d", help="Your CPF or CNPJ; asked for if not given.")
@@ -53,7 +55,7 @@ def signup(
         chosen = await circle.to_enter(bank)
         who = _document(document)
         called = name or _asked(say("Name"))
-        password = _password(password_file, new=True)
+        password = read_password(password_file, new=True)
         async with circle.stranger(chosen.url) as client:
             customer = await client.sign_up(who, called, password, email=email, phone=phone)
             await _log_in(client, chosen, who, password)
@@ -71,6 +73,7 @@ def login(
     bank: BankOption = None,
     document: DocumentOption = None,
     password_file: PasswordFileOption = None,
+    code: CodeOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
     _lang: LangOption = None,
@@ -84,9 +87,11 @@ def login(
         circle = Circle(consortium)
         chosen = await circle.to_enter(bank)
         who = _document(document)
-        password = _password(password_file, new=False)
+        password = read_password(password_file, new=False)
         async with circle.stranger(chosen.url) as client:
-            session = await _log_in(client, chosen, who, password)
+            session = await with_code(
+                lambda code: _log_in(client, chosen, who, password, code), code, chosen.name
+            )
         if as_json:
             show_json({"bank": session.ispb, "document": who, "expires_at": session.expires_at})
         else:
@@ -112,8 +117,41 @@ def logout(bank: BankOption = None, consortium: ConsortiumOption = None, _lang: 
     asyncio.run(run())
 
 
-async def _log_in(client: BankClient, bank: Bank, document: Document, password: str) -> KeptSession:
-    session = await client.log_in(document, password)
+def password(
+    password_file: PasswordFileOption = None,
+    new_password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-password-file",
+            help="Read the new password from this file, or from standard input: -. Asked for if not given.",
+        ),
+    ] = None,
+    bank: BankOption = None,
+    consortium: ConsortiumOption = None,
+    _lang: LangOption = None,
+) -> None:
+    """Change your password at a bank. It ends all your sessions there but this one.
+
+    Example: ciranda password --bank ipe
+    """
+
+    async def run() -> None:
+        circle = Circle(consortium)
+        chosen = await circle.choose(bank)
+        circle.logged_in(chosen)
+        old = read_password(password_file, new=False)
+        new = read_password(new_password_file, new=True, name=say("New password"), variable=NEW_PASSWORD)
+        async with circle.client(chosen) as client:
+            await client.change_password(old, new)
+        out.print(say("Your password at {bank} is changed.", bank=chosen.name))
+
+    asyncio.run(run())
+
+
+async def _log_in(
+    client: BankClient, bank: Bank, document: Document, password: str, code: str | None = None
+) -> KeptSession:
+    session = await client.log_in(document, password, code=code)
     kept = KeptSession(
         ispb=bank.ispb,
         bank=bank.name,
@@ -134,11 +172,11 @@ def _document(given: str | None) -> Document:
         raise CommandError(f"{text}: {say(str(error))}.") from error
 
 
-def _password(file: Path | None, *, new: bool) -> str:
+def read_password(file: Path | None, *, new: bool, name: str | None = None, variable: str = PASSWORD) -> str:
     """The password, never from the command line itself, where every user of the machine could read it."""
     if file is None:
-        return os.environ.get(PASSWORD) or _asked(
-            say("Password"), hidden=True, once_more=say("Password, once more") if new else None
+        return os.environ.get(variable) or _asked(
+            name or say("Password"), hidden=True, once_more=say("Password, once more") if new else None
         )
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
+from ciranda.cli.code import CodeOption
 from ciranda.cli.mandate import duration, give
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json, table
 from ciranda.cli.speech import LangOption, say
@@ -34,6 +35,7 @@ def add_link(
             show_default=False,
         ),
     ] = None,
+    code: CodeOption = None,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
@@ -58,6 +60,7 @@ def add_link(
                 circle.logged_in(chosen).document,
                 lasts=duration(expires),
                 scopes=["read"] if read_only else ["pay", "read"],
+                code=code,
             )
         async with circle.client(chosen) as client:
             linked = await client.link(address, token)

@@ -28,7 +28,9 @@ from ciranda.cli import (
     pay,
     peer,
     proposal,
+    second_factor,
     serve,
+    signed_in,
     simulate,
     teller,
     up,
@@ -127,6 +129,9 @@ app.add_typer(peer.commands, name="peer", rich_help_panel=STAFF)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)
+app.command("password", rich_help_panel=USE)(customer.password)
+app.add_typer(signed_in.commands, name="sessions", rich_help_panel=USE)
+app.add_typer(second_factor.commands, name="second-factor", rich_help_panel=USE)
 app.command("open", rich_help_panel=USE)(account.open_account)
 app.command("accounts", rich_help_panel=USE)(account.accounts)
 app.command("statement", rich_help_panel=USE)(account.statement)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
+from ciranda.cli.code import CodeOption, with_code
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument, typed_amount
@@ -55,6 +56,7 @@ def give_mandate(
         str | None,
         typer.Option(help="CPF or CNPJ of the one customer who may use it.", show_default="you"),
     ] = None,
+    code: CodeOption = None,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
@@ -71,15 +73,21 @@ def give_mandate(
         holding = await circle.where(bank, address)
         to = await circle.named(initiator)
         who = _typed_document(payer) if payer else circle.logged_in(holding).document
+        until = _expiry(expires)
         async with circle.client(holding) as client:
-            mandate = await client.give_mandate(
-                address,
-                to.ispb,
-                _expiry(expires),
-                per_payment=None if per_payment is None else typed_amount(per_payment),
-                total=None if total is None else typed_amount(total),
-                scopes=[*scope] if scope else None,
-                payer=who,
+            mandate = await with_code(
+                lambda code: client.give_mandate(
+                    address,
+                    to.ispb,
+                    until,
+                    per_payment=None if per_payment is None else typed_amount(per_payment),
+                    total=None if total is None else typed_amount(total),
+                    scopes=[*scope] if scope else None,
+                    payer=who,
+                    code=code,
+                ),
+                code,
+                holding.name,
             )
         if as_json:
             show_json(mandate)
@@ -149,17 +157,24 @@ async def give(
     lasts: timedelta,
     at_most: int | None = None,
     scopes: list[str] | None = None,
+    code: str | None = None,
 ) -> str:
     """Gives a mandate as whoever is logged in at `bank`, which holds the account; its token."""
+    until = _time_in(lasts)
     async with circle.client(bank) as client:
-        mandate = await client.give_mandate(
-            account,
-            initiator.ispb,
-            _time_in(lasts),
-            per_payment=at_most,
-            total=at_most,
-            scopes=scopes,
-            payer=payer,
+        mandate = await with_code(
+            lambda code: client.give_mandate(
+                account,
+                initiator.ispb,
+                until,
+                per_payment=at_most,
+                total=at_most,
+                scopes=scopes,
+                payer=payer,
+                code=code,
+            ),
+            code,
+            bank.name,
         )
     assert mandate.token is not None, "a mandate's giver is told its token"
     return mandate.token

@@ -17,12 +17,13 @@ from rich.text import Text
 
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
+from ciranda.cli.code import with_code
 from ciranda.cli.mandate import give
 from ciranda.cli.screen import CommandError, JsonOption, err, money, out, show_json, table
 from ciranda.cli.speech import YES, LangOption, reason, say
 from ciranda.cli.teller import DescriptionOption, KeyOption, typed_amount
-from ciranda.client import BankClient, Order, Payment, ProblemError
-from ciranda.identity import Address, bank_of, parse_end_to_end_id
+from ciranda.client import BankClient, Order, Payment, ProblemError, new_key
+from ciranda.identity import Address, Ispb, bank_of, parse_end_to_end_id
 from ciranda.money import spell
 from ciranda.payment import Status
 
@@ -54,6 +55,15 @@ def pay(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is right.")] = False,
     key: KeyOption = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--code",
+            metavar="[BANK=]CODE",
+            help="A code of your second factor: at the bank that coordinates, or at BANK, whose account pays too.",
+            show_default=False,
+        ),
+    ] = None,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
@@ -69,7 +79,9 @@ def pay(
     --to 10000004.0001.7654327 --bank jatoba
     """
     parts, paid = _parts(source, target, amount, from_ or [], to)
-    asyncio.run(_pay(Circle(consortium), bank, parts, paid, description, reference, yes, key, as_json))
+    asyncio.run(
+        _pay(Circle(consortium), bank, parts, paid, description, reference, yes, key, code or [], as_json)
+    )
 
 
 def payee(
@@ -174,18 +186,27 @@ async def _pay(
     reference: str | None,
     yes: bool,
     key: str | None,
+    codes: list[str],
     as_json: bool,
 ) -> None:
     coordinator = await circle.named(bank) if bank else circle.near([account for account, _ in parts])
+    code_at = await _codes(circle, coordinator, codes)
     async with circle.client(coordinator) as client:
         await _confirm(circle, client, coordinator, parts, target, yes)
-        tokens = await _mandates(circle, client, coordinator, parts, key)
+        tokens = await _mandates(circle, client, coordinator, parts, key, code_at)
         orders = [
             Order(source=account, target=target, amount=amount, mandate=tokens.get(account))
             for account, amount in parts
         ]
+        once = key or new_key()
         try:
-            paid = await client.pay(orders, description=description, reference=reference, key=key)
+            paid = await with_code(
+                lambda code: client.pay(
+                    orders, description=description, reference=reference, key=once, code=code
+                ),
+                code_at.get(coordinator.ispb),
+                coordinator.name,
+            )
         except ProblemError as problem:
             if "payment" not in problem.payload or as_json:
                 raise
@@ -222,8 +243,22 @@ async def _confirm(
         raise typer.Exit(1)
 
 
+async def _codes(circle: Circle, coordinator: Bank, codes: list[str]) -> dict[Ispb, str]:
+    """The codes of one's second factors, by bank."""
+    code_at = {}
+    for text in codes:
+        bank, named, code = text.rpartition("=")
+        code_at[(await circle.named(bank)).ispb if named else coordinator.ispb] = code
+    return code_at
+
+
 async def _mandates(
-    circle: Circle, client: BankClient, coordinator: Bank, parts: list[Part], key: str | None
+    circle: Circle,
+    client: BankClient,
+    coordinator: Bank,
+    parts: list[Part],
+    key: str | None,
+    code_at: dict[Ispb, str],
 ) -> dict[Address, str]:
     """A mandate's token for each source that is neither at the coordinator nor linked there."""
     needed: Counter[Address] = Counter()
@@ -244,7 +279,14 @@ async def _mandates(
         circle.logged_in(bank)
     return {
         account: await give(
-            circle, bank, account, coordinator, payer, lasts=_MANDATE_LASTS, at_most=needed[account]
+            circle,
+            bank,
+            account,
+            coordinator,
+            payer,
+            lasts=_MANDATE_LASTS,
+            at_most=needed[account],
+            code=code_at.get(bank.ispb),
         )
         for account, bank in givers
     }

@@ -13,11 +13,13 @@ from ciranda.client.answer import (
     BankCard,
     Counts,
     Customer,
+    Enrolment,
     Entry,
     InDoubt,
     KnownPayment,
     Link,
     ListedAccount,
+    ListedSession,
     Mandate,
     Operator,
     Page,
@@ -28,9 +30,10 @@ from ciranda.client.answer import (
     Position,
     Proposal,
     Result,
+    SecondFactor,
     Session,
 )
-from ciranda.client.bank import BankAway, BankClient, ProblemError
+from ciranda.client.bank import BankAway, BankClient, ProblemError, new_key
 from ciranda.client.order import BatchedPayment, Order
 
 __all__ = [
@@ -44,11 +47,13 @@ __all__ = [
     "BatchedPayment",
     "Counts",
     "Customer",
+    "Enrolment",
     "Entry",
     "InDoubt",
     "KnownPayment",
     "Link",
     "ListedAccount",
+    "ListedSession",
     "Mandate",
     "Operator",
     "Order",
@@ -61,5 +66,7 @@ __all__ = [
     "ProblemError",
     "Proposal",
     "Result",
+    "SecondFactor",
     "Session",
+    "new_key",
 ]

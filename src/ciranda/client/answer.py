@@ -47,6 +47,40 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
 
 
+class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one is logged in."""
+
+    id: str
+    created_at: str
+    used_at: str
+    """To some minutes."""
+    expires_at: str
+    address: str | None
+    """The network that it was begun from."""
+    agent: str | None
+    current: bool
+
+
+class SecondFactor(msgspec.Struct, frozen=True, kw_only=True):
+    status: str
+    """`off`, `unconfirmed` or `on`."""
+    since: str | None
+    payments_from: int
+    """Payments need a code when they bring what was paid without one in a day to this."""
+    at_login: bool
+    recovery_codes_left: int
+
+
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
+    secret: str
+    uri: str
+    """`otpauth://…`, for a QR code."""
+
+
+class RecoveryCodes(msgspec.Struct, frozen=True, kw_only=True):
+    recovery_codes: list[str]
+
+
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     kind: str

@@ -23,10 +23,12 @@ from ciranda.client.answer import (
     Audit,
     BankCard,
     Customer,
+    Enrolment,
     Entry,
     KnownPayment,
     Link,
     ListedAccount,
+    ListedSession,
     Mandate,
     Operator,
     Page,
@@ -34,7 +36,9 @@ from ciranda.client.answer import (
     Payment,
     Position,
     Proposal,
+    RecoveryCodes,
     Result,
+    SecondFactor,
     Session,
 )
 from ciranda.client.order import BatchedPayment, Order
@@ -139,16 +143,62 @@ class BankClient:
         body = _body(document=document, name=name, password=password, email=email, phone=phone)
         return await self._ask("POST", "/v1/customers", Customer, body, again="unsent")
 
-    async def log_in(self, document: str, password: str) -> Session:
+    async def log_in(self, document: str, password: str, *, code: str | None = None) -> Session:
         """Begins a session, and speaks for this customer from here on."""
         body = _body(document=document, password=password)
-        session = await self._ask("POST", "/v1/sessions", Session, body, again="unsent")
+        session = await self._ask("POST", "/v1/sessions", Session, body, again="unsent", code=code)
         self.token = session.token
         return session
 
     async def log_out(self) -> None:
         await self._send("DELETE", "/v1/sessions/current", again="unsent")
         self.token = None
+
+    async def sessions(self) -> list[ListedSession]:
+        """The caller's, the last used ones first."""
+        return await self._list("/v1/sessions", "sessions", ListedSession)
+
+    async def end_session(self, id: str) -> None:
+        await self._send("DELETE", f"/v1/sessions/{quote(id, safe='')}", again="unsent")
+
+    async def end_other_sessions(self) -> None:
+        await self._send("DELETE", "/v1/sessions/others", again="always")
+
+    async def change_password(self, old: str, new: str) -> None:
+        """Ends all the caller's sessions but this one."""
+        body = _body(old_password=old, new_password=new)
+        await self._send("PUT", "/v1/customers/me/password", body, again="unsent")
+
+    # A second factor: what it guards takes a `code`, six digits from the customer's device or a recovery code.
+
+    async def second_factor(self) -> SecondFactor:
+        return await self._get("/v1/second-factor", SecondFactor)
+
+    async def enrol_second_factor(self, password: str) -> Enrolment:
+        """A fresh secret for the customer's device; it guards nothing until `confirm_second_factor`."""
+        return await self._ask(
+            "POST", "/v1/second-factor", Enrolment, _body(password=password), again="unsent"
+        )
+
+    async def confirm_second_factor(self, code: str) -> list[str]:
+        """Switches it on; the recovery codes, which are shown this once."""
+        path = "/v1/second-factor/confirmation"
+        return (await self._ask("POST", path, RecoveryCodes, _body(code=code), again="unsent")).recovery_codes
+
+    async def guard_with_second_factor(
+        self, code: str | None, *, payments_from: int | None, at_login: bool
+    ) -> SecondFactor:
+        """From which sum on payments need a code (None: the bank's figure), and whether logging in does."""
+        body: Body = {"payments_from": payments_from, "at_login": at_login}
+        return await self._ask("PUT", "/v1/second-factor", SecondFactor, body, again="unsent", code=code)
+
+    async def renew_recovery_codes(self, code: str | None) -> list[str]:
+        path = "/v1/second-factor/recovery-codes"
+        return (await self._ask("POST", path, RecoveryCodes, again="unsent", code=code)).recovery_codes
+
+    async def remove_second_factor(self, password: str, code: str | None) -> None:
+        path = "/v1/second-factor/removal"
+        await self._send("POST", path, _body(password=password), again="unsent", code=code)
 
     # Accounts.
 
@@ -203,15 +253,17 @@ class BankClient:
         description: str | None = None,
         reference: str | None = None,
         key: str | None = None,
+        code: str | None = None,
     ) -> Payment:
         """One atomic payment: settled, pending, or awaiting approval. A refusal raises ProblemError."""
         body = _body(transfers=list(transfers), description=description, reference=reference)
-        return await self._ask("POST", "/v1/payments", Payment, body, key=key or new_key())
+        return await self._ask("POST", "/v1/payments", Payment, body, key=key or new_key(), code=code)
 
-    async def pay_batch(self, payments: Sequence[BatchedPayment]) -> list[Result]:
+    async def pay_batch(self, payments: Sequence[BatchedPayment], *, code: str | None = None) -> list[Result]:
         """Many payments, each atomic by itself; here a refusal is a result."""
+        body = _body(payments=list(payments))
         return await self._list(
-            "/v1/payments/batches", "results", Result, method="POST", body=_body(payments=list(payments))
+            "/v1/payments/batches", "results", Result, method="POST", body=body, code=code
         )
 
     async def payments(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Payment]:
@@ -233,6 +285,7 @@ class BankClient:
         scopes: Sequence[str] | None = None,
         payer: str | None = None,
         key: str | None = None,
+        code: str | None = None,
     ) -> Mandate:
         body = _body(
             account=account,
@@ -243,7 +296,7 @@ class BankClient:
             scopes=scopes and list(scopes),
             payer=payer,
         )
-        return await self._ask("POST", "/v1/mandates", Mandate, body, key=key or new_key())
+        return await self._ask("POST", "/v1/mandates", Mandate, body, key=key or new_key(), code=code)
 
     async def mandates(self) -> list[Mandate]:
         return await self._list("/v1/mandates", "mandates", Mandate)
@@ -357,9 +410,16 @@ class BankClient:
         return await self._ask("GET", path, kind)
 
     async def _list(
-        self, path: str, name: str, kind: type[Item], *, method: str = "GET", body: Body | None = None
+        self,
+        path: str,
+        name: str,
+        kind: type[Item],
+        *,
+        method: str = "GET",
+        body: Body | None = None,
+        code: str | None = None,
     ) -> list[Item]:
-        answer = await self._ask(method, path, dict[str, list[kind]], body)  # type: ignore[valid-type]
+        answer = await self._ask(method, path, dict[str, list[kind]], body, code=code)  # type: ignore[valid-type]
         return answer[name]
 
     async def _page(self, path: str, name: str, kind: type[Item]) -> Page[Item]:
@@ -375,8 +435,10 @@ class BankClient:
         *,
         key: str | None = None,
         again: Again = "always",
+        code: str | None = None,
     ) -> Answer:
-        return self._read(await self._send(method, path, body, key=key, again=again), kind, key)
+        answer = await self._send(method, path, body, key=key, again=again, code=code)
+        return self._read(answer, kind, key)
 
     async def _ask_two(
         self,
@@ -402,13 +464,20 @@ class BankClient:
             raise BankAway(self.url, f"its answer is not understood: {error}", key) from error
 
     async def _send(
-        self, method: str, path: str, body: Body | None = None, *, key: str | None = None, again: Again
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        *,
+        key: str | None = None,
+        again: Again,
+        code: str | None = None,
     ) -> bytes:
         """Asks, and again where that is of use and does no harm; the body of a good answer."""
         content = None if body is None else msgspec.json.encode(body)
         for attempt in range(1, self._tries):
             try:
-                return await self._once(method, path, content, key)
+                return await self._once(method, path, content, key, code)
             except (BankAway, ProblemError) as failure:
                 if not _is_worth_another_try(failure, again):
                     raise
@@ -416,14 +485,18 @@ class BankClient:
                 if isinstance(failure, ProblemError):
                     wait_s = max(wait_s, min(failure.retry_after_s, _WAIT_MAX_S))
             await asyncio.sleep(wait_s)
-        return await self._once(method, path, content, key)
+        return await self._once(method, path, content, key, code)
 
-    async def _once(self, method: str, path: str, content: bytes | None, key: str | None) -> bytes:
+    async def _once(
+        self, method: str, path: str, content: bytes | None, key: str | None, code: str | None = None
+    ) -> bytes:
         headers = {"Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
         if key is not None:
             headers["Idempotency-Key"] = key
+        if code is not None:
+            headers["Second-Factor"] = code
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         if self._http is None:

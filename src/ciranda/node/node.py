@@ -42,6 +42,7 @@ from ciranda.node.operators import Operators
 from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
+from ciranda.node.second_factors import SecondFactors
 from ciranda.payment import Kind, banks_of
 from ciranda.ports import Clock, Dice, Peers, Store, Unavailable
 
@@ -50,7 +51,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 BRANCH = "0001"
 ACCOUNT_DIGITS = 8
 NUMBER_TRIES = 5
-KEYS_EVERY_S = 600.0
+FORGET_EVERY_S = 600.0
 
 
 class Node:
@@ -67,6 +68,7 @@ class Node:
         linking: Linking,
         people: People,
         operators: Operators,
+        second_factors: SecondFactors,
         heights: HeightKeeper,
         clock: Clock,
         dice: Dice,
@@ -76,6 +78,7 @@ class Node:
         self.peers = peers
         self.people = people
         self.operators = operators
+        self.second_factors = second_factors
         self.batches = batches
         self.answers = answers
         self._coordinator = coordinator
@@ -89,11 +92,16 @@ class Node:
     # Payments.
 
     async def pay(self, order: PaymentOrder) -> Record | Denied:
-        """The payment as it stands once it is decided, or once its client has waited long enough."""
+        """The payment as it stands once it is decided, or once its client has waited long enough.
+
+        Raises CodeRequired and MustWait, where the caller's second factor guards it.
+        """
+        await self._guard([order])
         return await self._coordinator.pay(await self._begin(order))
 
     async def pay_all(self, orders: Sequence[PaymentOrder]) -> list[Record | Denied]:
-        """Many payments, each atomic by itself, in the same order."""
+        """Many payments of one caller, each atomic by itself, in the same order. Raises what `pay` raises."""
+        await self._guard(orders)
         begins = [await self._begin(order) for order in orders]
         return await self._coordinator.pay_all(begins)
 
@@ -109,6 +117,19 @@ class Node:
         # The same request again, after it was approved: what came of it.
         assert isinstance(done.deed, Begin), "cash was proposed"
         return await self.store.payment(done.deed.id) or done
+
+    async def _guard(self, orders: Sequence[PaymentOrder]) -> None:
+        """One code is for all of them: together they may be large."""
+        first = orders[0]
+        if first.caller is not None:
+            await self.second_factors.demand_for_payments(
+                first.caller,
+                first.code,
+                (
+                    (_claim(order.once, order.caller), sum(transfer.amount for transfer in order.transfers))
+                    for order in orders
+                ),
+            )
 
     async def _begin(self, order: PaymentOrder) -> Begin:
         own, now = self.bank.ispb, self._clock.now()
@@ -186,7 +207,9 @@ class Node:
         return reply.account if isinstance(reply, AccountMade) else cast(Proposal | Denied, reply)
 
     async def give_mandate(self, order: MandateOrder) -> tuple[Mandate, str] | Denied:
-        """The mandate and its token."""
+        """The mandate and its token. Raises CodeRequired and MustWait."""
+        claim = None if order.once is None else _claim(order.once, order.caller)
+        await self.second_factors.demand(order.caller, order.code, [claim] if claim else [])
         mandate = Mandate(
             id=f"{self._dice.bits(128):032x}",
             account=order.account,
@@ -201,7 +224,6 @@ class Node:
             expires_at=order.expires_at,
             revoked_at=None,
         )
-        claim = None if order.once is None else _claim(order.once, order.caller)
         reply = await self.batches.offer(GiveMandate(claim=claim, mandate=mandate))
         if not isinstance(reply, MandateMade):
             return cast(Denied, reply)
@@ -234,7 +256,7 @@ class Node:
         self._tasks = [
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._heights.run(), name="heights"),
-            asyncio.create_task(self._forget_keys(), name="keys"),
+            asyncio.create_task(self._forget(), name="forgetting"),
         ]
 
     async def drain(self, timeout_s: float) -> None:
@@ -245,6 +267,7 @@ class Node:
                 await self._coordinator.drain()
                 await self._heights.keep()
                 await self.batches.drain()
+                await self.people.keep_used()
         except TimeoutError:
             log.warning("not_drained", waiting=self.batches.waiting)
         self.people.close()
@@ -275,15 +298,17 @@ class Node:
     def peer_returned(self, bank: Ispb) -> None:
         self._recovery.peer_returned(bank)
 
-    async def _forget_keys(self) -> None:
-        """Idempotency keys are kept for seven days."""
+    async def _forget(self) -> None:
+        """Idempotency keys are kept for seven days, sessions until they expire, attempts while they count."""
         while True:
             try:
                 while await self.store.forget_keys(Instant(self._clock.now() - KEPT_MS)):
                     pass
+                while await self.store.forget_people(self._clock.now()):
+                    pass
             except Unavailable:
                 pass
-            await asyncio.sleep(KEYS_EVERY_S)
+            await asyncio.sleep(FORGET_EVERY_S)
 
 
 def _claim(once: Once, caller: str | None) -> Claim:

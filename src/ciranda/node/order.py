@@ -33,6 +33,8 @@ class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     """For each transfer the mandate's token that the client gave."""
     description: str | None
     reference: str | None
+    code: str | None = None
+    """Of the caller's second factor."""
 
 
 class AccountOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,8 @@ class MandateOrder(msgspec.Struct, frozen=True, kw_only=True):
     per_payment: int | None
     total: int | None
     expires_at: Instant
+    code: str | None = None
+    """Of the caller's second factor."""
 
 
 class LinkOrder(msgspec.Struct, frozen=True, kw_only=True):

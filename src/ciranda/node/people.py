@@ -5,134 +5,254 @@ Signing in takes as long, and says as much, whether the customer exists or not.
 """
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+import structlog
 
 from ciranda.engine.customer import Customer
 from ciranda.engine.operator import Operator
 from ciranda.identity import Document
 from ciranda.instant import Instant, later
-from ciranda.node.batches import Overloaded
+from ciranda.node.attempts import (
+    PER_DOCUMENT,
+    AttemptRules,
+    MustWait,
+    Origin,
+    of_address,
+    of_document,
+    of_sign_ups,
+    per_hour,
+)
+from ciranda.node.mask import masked_document
 from ciranda.node.operators import Operators
-from ciranda.ports import Clock, Dice, Store
+from ciranda.node.passwords import PasswordCost, Passwords
+from ciranda.node.second_factors import SecondFactorRules, SecondFactors
+from ciranda.ports import Clock, Dice, Session, Store, Unavailable
 
-SESSION_MS = 12 * 60 * 60 * 1000
-ATTEMPTS_FREE = 5
-FIRST_BLOCK_MS = 30_000
-LONGEST_BLOCK_MS = 60 * 60 * 1000
-HASHING_MAX = 256
-"""How many may wait for their password to be hashed."""
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+NOTE_USE_S = 5.0
+NOTES_MAX = 50_000
+COARSE = 12
+"""That a session is used is written down when a twelfth of the time has passed after which it would end."""
 
 
-class Blocked(msgspec.Struct, frozen=True, kw_only=True):
-    """Too many wrong passwords in a row."""
+class SessionRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    longest_s: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] = 43_200
+    idle_s: Annotated[int, msgspec.Meta(ge=60, le=31_536_000)] = 3_600
+    """A session that is not used ends after this time, and at most a twelfth of it later."""
 
-    seconds: int
+
+class PeopleRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bank asks of its customers."""
+
+    passwords: PasswordCost = PasswordCost()
+    sessions: SessionRules = SessionRules()
+    attempts: AttemptRules = AttemptRules()
+    second_factor: SecondFactorRules = SecondFactorRules()
+
+
+USUAL_RULES = PeopleRules()
 
 
 class People:
-    def __init__(self, store: Store, clock: Clock, dice: Dice, operators: Operators) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        dice: Dice,
+        operators: Operators,
+        second_factors: SecondFactors,
+        rules: PeopleRules,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._dice = dice
         self._operators = operators
-        # OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._dummy: str | None = None
-        """Checked where there is no customer, so that it takes as long as if there were."""
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="passwords")
-        self._hashing = 0
+        self._second_factors = second_factors
+        self._rules = rules
+        self._passwords = Passwords(rules.passwords)
+        self._used: dict[bytes, Instant] = {}
+        """When sessions were used, to be written down soon."""
+        self._noting: asyncio.Task[None] | None = None
+
+    # Signing up and in.
 
     async def sign_up(
-        self, document: Document, name: str, password: str, email: str | None, phone: str | None
+        self,
+        document: Document,
+        name: str,
+        password: str,
+        email: str | None,
+        phone: str | None,
+        origin: Origin,
     ) -> Customer | Literal["document_taken"]:
+        """Raises MustWait, where the address has asked too often: the answer tells who is a customer."""
+        with self._passwords.place():
+            await self._count_sign_up(origin)
+            password_hash = await self._passwords.hash(password)
         customer = Customer(document=document, name=name, individual=None, created_at=self._clock.now())
-        password_hash = await self._hash(password)
-        added = await self._store.add_customer(customer, password_hash, email, phone)
-        return customer if added else "document_taken"
+        if await self._store.add_customer(customer, password_hash, email, phone):
+            return customer
+        await self._count_failure(origin)
+        return "document_taken"
 
     async def log_in(
-        self, document: Document, password: str
-    ) -> tuple[str, Instant] | Literal["wrong_credentials"] | Blocked:
-        """A session's token and its end. Attempts are counted before the password is looked at."""
-        now = self._clock.now()
-        blocked_until = await self._store.count_attempt(document, now, _block_ms)
-        if blocked_until is not None:
-            return Blocked(seconds=max(1, -(-(blocked_until - now) // 1000)))
-        dummy = await self._dummy_hash()
+        self, document: Document, password: str, code: str | None, origin: Origin
+    ) -> tuple[str, Instant] | Literal["wrong_credentials"]:
+        """A session's token and its end. Raises MustWait and, if the customer wants one here, CodeRequired."""
+        with self._passwords.place():
+            verified = await self._verify(document, password, origin)
+            if verified is None:
+                return "wrong_credentials"
+            outdated = self._passwords.is_outdated(verified)
+            rehashed = await self._passwords.hash(password) if outdated else None
         credentials = await self._store.credentials(document)
-        matches = await self._verify(credentials.password_hash or dummy, password)
-        if credentials.password_hash is None or not matches:
-            return "wrong_credentials"
-        token = self._dice.token()
-        expires_at = later(self._clock.now(), SESSION_MS)
-        await self._store.add_session(_hash_of(token), document, self._clock.now(), expires_at)
-        return token, expires_at
+        assert credentials.customer is not None, "who has a password is a customer"
+        factor = credentials.second_factor
+        if factor is not None and factor.on and factor.at_login:
+            await self._second_factors.take(document, code)
+        token, now = self._dice.token(), self._clock.now()
+        session = Session(
+            id=f"{self._dice.bits(128):032x}",
+            customer=credentials.customer,
+            created_at=now,
+            used_at=now,
+            expires_at=later(now, self._rules.sessions.longest_s * 1000),
+            address=origin.shown_as,
+            agent=origin.agent,
+        )
+        begun = await self._store.add_session(
+            _hash_of(token), session, verified, rehashed, of_document(document)
+        )
+        return (token, session.expires_at) if begun else "wrong_credentials"
 
-    async def log_out(self, token: str) -> None:
-        await self._store.drop_session(_hash_of(token))
+    async def change_password(
+        self, document: Document, old: str, new: str, token: str, origin: Origin
+    ) -> bool:
+        """Ends all other sessions too. False if `old` is not the password; raises MustWait."""
+        with self._passwords.place():
+            verified = await self._verify(document, old, origin)
+            if verified is None:
+                return False
+            password_hash = await self._passwords.hash(new)
+        changed = await self._store.change_password(
+            document, verified, password_hash, _hash_of(token), of_document(document)
+        )
+        if changed:
+            log.info("password_changed", customer=masked_document(document))
+        return changed
+
+    async def knows_password(self, document: Document, password: str, origin: Origin) -> bool:
+        """For what a session alone must not do. Raises MustWait."""
+        with self._passwords.place():
+            verified = await self._verify(document, password, origin)
+        if verified is not None:
+            await self._store.forget_attempts(of_document(document))
+        return verified is not None
+
+    async def _verify(self, document: Document, password: str, origin: Origin) -> str | None:
+        """The password's hash, if it is the right one. Raises MustWait. The attempt is counted before it is looked at."""
+        now = self._clock.now()
+        blocked_until = await self._store.count_attempt(
+            of_document(document), PER_DOCUMENT, now, of_address(origin)
+        )
+        if blocked_until is not None:
+            log.warning("attempts_blocked", of="password", customer=masked_document(document))
+            raise MustWait(blocked_until - now)
+        password_hash = (await self._store.credentials(document)).password_hash
+        if await self._passwords.matches(password_hash, password):
+            return password_hash
+        await self._count_failure(origin)
+        return None
+
+    async def _count_failure(self, origin: Origin) -> None:
+        allowance = per_hour(self._rules.attempts.failures_per_address)
+        await self._store.count_attempt(of_address(origin), allowance, self._clock.now())
+
+    async def _count_sign_up(self, origin: Origin) -> None:
+        now, allowed = self._clock.now(), self._rules.attempts.sign_ups_per_address
+        blocked_until: Instant | None = await self._store.blocked_until(of_address(origin))
+        if allowed:
+            blocked_until = await self._store.count_attempt(
+                of_sign_ups(origin), per_hour(allowed), now, of_address(origin)
+            )
+        if blocked_until is not None and now < blocked_until:
+            log.warning("attempts_blocked", of="sign-up", network=origin.shown_as)
+            raise MustWait(blocked_until - now)
+
+    # Who is calling.
 
     async def who(self, token: str) -> Customer | Operator | None:
         """None: no such session, or no longer."""
         operator = await self._operators.who(token)
         if operator is not None:
             return operator
-        session = await self._store.session(_hash_of(token))
-        if session is None or session.expires_at <= self._clock.now():
+        token_hash = _hash_of(token)
+        session = await self._store.session(token_hash)
+        now = self._clock.now()
+        if session is None or self._is_over(session, now):
             return None
+        if now - session.used_at >= self._coarse_ms:
+            self._note_use(token_hash, now)
         return session.customer
 
+    def _is_over(self, session: Session, now: Instant) -> bool:
+        # What was used last is known only so closely: nobody's session ends early because of it.
+        idle_ms = self._rules.sessions.idle_s * 1000 + self._coarse_ms
+        return session.expires_at <= now or now - session.used_at > idle_ms
+
+    @property
+    def _coarse_ms(self) -> int:
+        return self._rules.sessions.idle_s * 1000 // COARSE
+
+    def _note_use(self, token_hash: bytes, now: Instant) -> None:
+        """Written down in a while, with those of other sessions: a request does not wait for it."""
+        if len(self._used) < NOTES_MAX:
+            self._used[token_hash] = now
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note_soon(), name="used sessions")
+
+    async def _note_soon(self) -> None:
+        await asyncio.sleep(NOTE_USE_S)
+        await self.keep_used()
+
+    async def keep_used(self) -> None:
+        used, self._used = self._used, {}
+        if used:
+            # What is not noted now is noted again, if it goes on being used.
+            with suppress(Unavailable):
+                await self._store.note_use(used)
+
+    # Their sessions.
+
+    async def sessions(self, document: Document, token: str) -> list[tuple[bool, Session]]:
+        """Those that are not over, each with whether it is the one of `token`; the last used ones first."""
+        current, now = _hash_of(token), self._clock.now()
+        return [
+            (token_hash == current, session)
+            for token_hash, session in await self._store.sessions_of(document)
+            if not self._is_over(session, now)
+        ]
+
+    async def log_out(self, token: str) -> None:
+        await self._store.drop_session(_hash_of(token))
+
+    async def end_session(self, document: Document, id: str) -> bool:
+        """False: the customer has no such session."""
+        return await self._store.end_session(document, id)
+
+    async def end_other_sessions(self, document: Document, token: str) -> None:
+        await self._store.end_other_sessions(document, _hash_of(token))
+
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _hash(self, password: str) -> str:
-        async with _Place(self):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._hasher.hash, password)
-
-    async def _dummy_hash(self) -> str:
-        if self._dummy is None:
-            self._dummy = await self._hash("nobody has this password")
-        return self._dummy
-
-    async def _verify(self, password_hash: str, password: str) -> bool:
-        def verify() -> bool:
-            try:
-                return self._hasher.verify(password_hash, password)
-            except (VerificationError, InvalidHashError):
-                return False
-
-        async with _Place(self):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, verify)
-
-
-class _Place:
-    """A place in the queue for hashing, which is bounded: hashing is slow on purpose."""
-
-    def __init__(self, people: People) -> None:
-        self._people = people
-
-    async def __aenter__(self) -> None:
-        if self._people._hashing >= HASHING_MAX:
-            raise Overloaded
-        self._people._hashing += 1
-
-    async def __aexit__(self, *_: object) -> None:
-        self._people._hashing -= 1
+        if self._noting is not None:
+            self._noting.cancel()
+        self._passwords.close()
 
 
 def _hash_of(token: str) -> bytes:
     return sha256(token.encode()).digest()
-
-
-def _block_ms(attempts: int) -> int:
-    """Nothing for the first few; then half a minute, a minute, two … up to an hour."""
-    if attempts < ATTEMPTS_FREE:
-        return 0
-    doubled: int = FIRST_BLOCK_MS * 2 ** min(attempts - ATTEMPTS_FREE, 10)
-    return min(LONGEST_BLOCK_MS, doubled)

@@ -8,11 +8,13 @@ from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action
 from ciranda.engine.customer import Customer
+from ciranda.engine.key import Claim
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
+from ciranda.engine.second_factor import SecondFactor
 from ciranda.identity import AccountId, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account, AccountKind
@@ -29,10 +31,12 @@ from ciranda.storage.rows import (
     OPERATORS,
     PROPOSALS,
     RECORDS,
+    SECOND_FACTORS,
 )
 
 _OWN_KINDS = (AccountKind.VAULT.value, AccountKind.CLEARING.value)
 _IN_DOUBT = (State.PREPARED.value,)
+KEYS_AT_ONCE = 500
 
 
 def _all(connection: Connection, query: Select[Any]) -> list[Any]:
@@ -55,19 +59,86 @@ def credentials(connection: Connection, document: Document) -> Credentials:
     customer = customers(connection, [document]).get(document)
     query = select(schema.secrets.c.password_hash).where(schema.secrets.c.document == document)
     password_hash = connection.execute(query).scalar()
-    return Credentials(customer=customer, password_hash=password_hash)
+    return Credentials(
+        customer=customer, password_hash=password_hash, second_factor=second_factor(connection, document)
+    )
+
+
+_SESSION = (
+    select(
+        schema.sessions.c.token_hash,
+        schema.sessions.c.id,
+        schema.sessions.c.created_at,
+        schema.sessions.c.used_at,
+        schema.sessions.c.expires_at,
+        schema.sessions.c.address,
+        schema.sessions.c.agent,
+        schema.second_factors.c.confirmed_at,
+        *schema.customers.columns,
+    )
+    .join(schema.customers, schema.customers.c.document == schema.sessions.c.document)
+    .outerjoin(schema.second_factors, schema.second_factors.c.document == schema.sessions.c.document)
+)
+
+
+def _session(row: Sequence[Any]) -> Session:
+    return Session(
+        id=row[1],
+        customer=CUSTOMERS.from_row(row[8:]),
+        created_at=Instant(row[2]),
+        used_at=Instant(row[3]),
+        expires_at=Instant(row[4]),
+        address=row[5],
+        agent=row[6],
+        guarded=row[7] is not None,
+    )
 
 
 def sessions(connection: Connection, token_hashes: Sequence[bytes]) -> dict[bytes, Session]:
-    query = (
-        select(schema.sessions.c.token_hash, schema.sessions.c.expires_at, *schema.customers.columns)
-        .join(schema.customers, schema.customers.c.document == schema.sessions.c.document)
-        .where(schema.sessions.c.token_hash.in_(token_hashes))
+    query = _SESSION.where(schema.sessions.c.token_hash.in_(token_hashes))
+    return {bytes(row[0]): _session(row) for row in _all(connection, query)}
+
+
+def sessions_of(connection: Connection, document: Document) -> list[tuple[bytes, Session]]:
+    query = _SESSION.where(schema.sessions.c.document == document).order_by(
+        schema.sessions.c.used_at.desc(), schema.sessions.c.id
     )
-    return {
-        bytes(row[0]): Session(customer=CUSTOMERS.from_row(row[2:]), expires_at=Instant(row[1]))
-        for row in _all(connection, query)
-    }
+    return [(bytes(row[0]), _session(row)) for row in _all(connection, query)]
+
+
+def old_sessions(connection: Connection, now: Instant, limit: int) -> list[bytes]:
+    query = select(schema.sessions.c.token_hash).where(schema.sessions.c.expires_at <= now).limit(limit)
+    return [bytes(row[0]) for row in _all(connection, query)]
+
+
+def old_attempts(connection: Connection, now: Instant, limit: int) -> list[str]:
+    tallies = schema.attempts.c
+    old = and_(tallies.forgotten_at < now, tallies.blocked_until < now)
+    return [row[0] for row in _all(connection, select(tallies.whose).where(old).limit(limit))]
+
+
+def blocked_until(connection: Connection, whose: str) -> Instant:
+    query = select(schema.attempts.c.blocked_until).where(schema.attempts.c.whose == whose)
+    return Instant(connection.execute(query).scalar() or 0)
+
+
+def second_factor(connection: Connection, document: Document) -> SecondFactor | None:
+    factors = schema.second_factors
+    rows = _all(connection, select(factors).where(factors.c.document == document))
+    return SECOND_FACTORS.from_row(rows[0]) if rows else None
+
+
+def used_keys(connection: Connection, claims: Sequence[Claim]) -> set[Claim]:
+    keys = schema.keys.c
+    found = set()
+    for scope in {claim.scope for claim in claims}:
+        asked = [claim.key for claim in claims if claim.scope == scope]
+        for start in range(0, len(asked), KEYS_AT_ONCE):
+            query = select(keys.scope, keys.key, keys.body).where(
+                keys.scope == scope, keys.key.in_(asked[start : start + KEYS_AT_ONCE])
+            )
+            found |= {Claim(scope=row[0], key=row[1], body=row[2]) for row in _all(connection, query)}
+    return found & set(claims)
 
 
 def account(connection: Connection, id: AccountId) -> Account | None:

@@ -115,6 +115,10 @@ class PostgresqlTransaction:
             return []
         return self._cursor.execute(_select(table), _arrays(keys)).fetchall()
 
+    def find(self, table: Table, column: str, value: str) -> list[Row]:
+        statement = f"SELECT {', '.join(columns(table))} FROM {table.name} WHERE {column} = %b"
+        return self._cursor.execute(statement, (value,)).fetchall()
+
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
             self._cursor.execute(_insert(table), _arrays(rows))

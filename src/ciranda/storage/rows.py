@@ -12,6 +12,7 @@ from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action, Terms
+from ciranda.engine.attempts import Tally
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import (
     AddOperator,
@@ -28,6 +29,7 @@ from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator, Role
 from ciranda.engine.proposal import Proposal, ProposalStatus
 from ciranda.engine.record import Clause, Record
+from ciranda.engine.second_factor import SecondFactor
 from ciranda.identity import Ispb
 from ciranda.ledger.account import Account, AccountKind, AccountStatus
 from ciranda.ledger.entry import Entry
@@ -268,6 +270,41 @@ def _action_from_row(row: Sequence[Any]) -> Action:
     )
 
 
+def _factor_to_row(factor: SecondFactor) -> Row:
+    return (
+        factor.document,
+        factor.sealed,
+        factor.made_at,
+        factor.confirmed_at,
+        factor.used_step,
+        factor.used_for,
+        " ".join(factor.recovery),
+        factor.payments_from,
+        int(factor.at_login),
+        factor.unguarded,
+        factor.unguarded_since,
+        factor.tally.forgotten_at,
+        factor.tally.blocked_until,
+    )
+
+
+def _factor_from_row(row: Sequence[Any]) -> SecondFactor:
+    return SecondFactor(
+        document=row[0],
+        sealed=bytes(row[1]),
+        made_at=row[2],
+        confirmed_at=row[3],
+        used_step=row[4],
+        used_for=row[5],
+        recovery=_words(row[6]),
+        payments_from=row[7],
+        at_login=bool(row[8]),
+        unguarded=row[9],
+        unguarded_since=row[10],
+        tally=Tally(forgotten_at=row[11], blocked_until=row[12]),
+    )
+
+
 def _plain(shape: type[T], table: Table) -> Shape[T]:
     """Values whose fields are the table's columns."""
     names = [column.name for column in table.columns]
@@ -305,3 +342,4 @@ OPERATORS: Shape[Operator] = Shape(
 )
 PROPOSALS: Shape[Proposal] = Shape(schema.proposals, _proposal_to_row, _proposal_from_row)
 ACTIONS: Shape[Action] = Shape(schema.actions, _action_to_row, _action_from_row)
+SECOND_FACTORS: Shape[SecondFactor] = Shape(schema.second_factors, _factor_to_row, _factor_from_row)

@@ -58,17 +58,44 @@ sessions = Table(
     "sessions",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
+    Column("id", TEXT, nullable=False),
     Column("document", TEXT, ForeignKey("customers.document"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("address", TEXT),
+    Column("agent", TEXT),
+    Index("sessions_by_document", "document"),
+    Index("sessions_by_end", "expires_at"),
     sqlite_with_rowid=False,
 )
 
-failures = Table(
-    "failures",
+attempts = Table(
+    "attempts",
     metadata,
-    Column("document", TEXT, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("whose", TEXT, primary_key=True),
+    Column("forgotten_at", BigInteger, nullable=False),
+    Column("blocked_until", BigInteger, nullable=False),
+    Index("attempts_by_end", "forgotten_at"),
+    sqlite_with_rowid=False,
+)
+"""To sign in, by document and by address; a row that is forgotten says nothing any more."""
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("document", TEXT, ForeignKey("customers.document"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("confirmed_at", BigInteger),
+    Column("used_step", BigInteger, nullable=False),
+    Column("used_for", TEXT, nullable=False),
+    Column("recovery", TEXT, nullable=False),
+    Column("payments_from", BigInteger),
+    Column("at_login", Integer, nullable=False),
+    Column("unguarded", BigInteger, nullable=False),
+    Column("unguarded_since", BigInteger, nullable=False),
+    Column("forgotten_at", BigInteger, nullable=False),
     Column("blocked_until", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

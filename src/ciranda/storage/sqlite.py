@@ -179,6 +179,10 @@ class SqliteTransaction:
         found = (self._connection.execute(_select(table), key).fetchone() for key in keys)
         return [row for row in found if row is not None]
 
+    def find(self, table: Table, column: str, value: str) -> list[Row]:
+        statement = f"SELECT {', '.join(columns(table))} FROM {table.name} WHERE {column} = ?"
+        return self._connection.execute(statement, (value,)).fetchall()
+
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
             self._connection.executemany(_insert(table), rows)

@@ -5,7 +5,7 @@ can use at once: one for SQLite, several for PostgreSQL.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from copy import copy
 from typing import TypeVar
@@ -16,15 +16,18 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from ciranda.engine.action import Action
+from ciranda.engine.attempts import Allowance
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Input
+from ciranda.engine.key import Claim
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Failed, Reply
+from ciranda.engine.second_factor import SecondFactor
 from ciranda.identity import AccountId, Document, EndToEndId, Ispb, clearing
 from ciranda.instant import Instant, later
 from ciranda.ledger.account import Account, clearing_account, vault
@@ -40,10 +43,10 @@ from ciranda.ports import (
     ViolationRow,
 )
 from ciranda.roster import Roster
-from ciranda.storage import look, schema
+from ciranda.storage import look, people, schema
 from ciranda.storage.batch import run_batch
 from ciranda.storage.gather import Gather
-from ciranda.storage.rows import ACCOUNTS, CUSTOMERS
+from ciranda.storage.rows import ACCOUNTS
 from ciranda.storage.transaction import Conflict, Database, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -52,6 +55,7 @@ CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
 SESSIONS_REMEMBERED = 50_000
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -80,6 +84,8 @@ class SqlStore:
         self._remembered: dict[bytes, Session] = {}
         """Only where no other process can end a session behind our back."""
         self._sessions_ended = 0
+        self._guarded: dict[Document, bool] = {}
+        """Whether a customer has switched a second factor on, as their latest request's session said."""
 
     async def open(self) -> None:
         """Makes the bank's own accounts where they are missing, and sets their floors as the roster says."""
@@ -145,13 +151,9 @@ class SqlStore:
     async def add_customer(
         self, customer: Customer, password_hash: str, email: str | None, phone: str | None
     ) -> bool:
-        def add(transaction: Transaction) -> bool:
-            taken = transaction.claim(schema.customers, [CUSTOMERS.to_row(customer)])
-            if not taken:
-                transaction.insert(schema.secrets, [(customer.document, password_hash, email, phone)])
-            return not taken
-
-        return await self._write(add)
+        return await self._write(
+            lambda transaction: people.add_customer(transaction, customer, password_hash, email, phone)
+        )
 
     async def customers(self, documents: Sequence[Document]) -> dict[Document, Customer]:
         return await self._look(lambda connection: look.customers(connection, documents))
@@ -160,13 +162,15 @@ class SqlStore:
         return await self._look(lambda connection: look.credentials(connection, document))
 
     async def add_session(
-        self, token_hash: bytes, document: Document, now: Instant, expires_at: Instant
-    ) -> None:
-        def add(transaction: Transaction) -> None:
-            transaction.insert(schema.sessions, [(token_hash, document, now, expires_at)])
-            transaction.delete(schema.failures, [(document,)])
+        self, token_hash: bytes, session: Session, verified: str, rehashed: str | None, attempts: str
+    ) -> bool:
+        def add(transaction: Transaction) -> list[bytes] | None:
+            ended = people.add_session(transaction, token_hash, session, verified, rehashed)
+            if ended is not None:
+                people.forget_attempts(transaction, [attempts])
+            return ended
 
-        await self._write(add)
+        return self._ended(await self._write(add))
 
     async def session(self, token_hash: bytes) -> Session | None:
         remembered = self._remembered.get(token_hash)
@@ -176,35 +180,107 @@ class SqlStore:
         session = await self._sessions.get(token_hash)
         # A session that ended while we looked must not be remembered.
         if session is not None and not self._database.shared and ended_before == self._sessions_ended:
-            if len(self._remembered) >= SESSIONS_REMEMBERED:
-                self._remembered.pop(next(iter(self._remembered)))
-            self._remembered[token_hash] = session
+            _remember(self._remembered, token_hash, session)
         return session
 
     async def _fetch_sessions(self, token_hashes: list[bytes]) -> dict[bytes, Session]:
-        return await self._look(lambda connection: look.sessions(connection, token_hashes))
+        changed_before = self._sessions_ended
+        found = await self._look(lambda connection: look.sessions(connection, token_hashes))
+        for session in found.values():
+            self._guarded.pop(session.customer.document, None)
+            if changed_before == self._sessions_ended:
+                _remember(self._guarded, session.customer.document, session.guarded)
+        return found
+
+    async def sessions_of(self, document: Document) -> list[tuple[bytes, Session]]:
+        return await self._look(lambda connection: look.sessions_of(connection, document))
+
+    async def note_use(self, used: Mapping[bytes, Instant]) -> None:
+        def note(transaction: Transaction) -> tuple[None, int]:
+            # Nothing is promised by it, so it raises no height.
+            people.note_use(transaction, used)
+            return None, 0
+
+        await self._commit(note)
+        for token_hash, used_at in used.items():
+            if token_hash in self._remembered:
+                self._remembered[token_hash] = replace(self._remembered[token_hash], used_at=used_at)
 
     async def drop_session(self, token_hash: bytes) -> None:
-        await self._write(lambda transaction: transaction.delete(schema.sessions, [(token_hash,)]))
-        self._remembered.pop(token_hash, None)
-        self._sessions_ended += 1
+        await self._write(lambda transaction: people.forget_sessions(transaction, [token_hash]))
+        self._ended([token_hash])
+
+    async def end_session(self, document: Document, id: str) -> bool:
+        ended = await self._write(
+            lambda transaction: people.end_sessions(transaction, document, lambda _, its_id: its_id == id)
+        )
+        self._ended(ended)
+        return bool(ended)
+
+    async def end_other_sessions(self, document: Document, keep: bytes) -> None:
+        self._ended(
+            await self._write(
+                lambda transaction: people.end_sessions(transaction, document, lambda its, _: its != keep)
+            )
+        )
+
+    async def change_password(
+        self, document: Document, verified: str, password_hash: str, keep: bytes, attempts: str
+    ) -> bool:
+        def change(transaction: Transaction) -> list[bytes] | None:
+            ended = people.change_password(transaction, document, verified, password_hash, keep)
+            if ended is not None:
+                people.forget_attempts(transaction, [attempts])
+            return ended
+
+        return self._ended(await self._write(change))
+
+    def _ended(self, token_hashes: list[bytes] | None) -> bool:
+        """Forgets these sessions here too; False if there is no list of them."""
+        for token_hash in token_hashes or ():
+            self._remembered.pop(token_hash, None)
+        if token_hashes:
+            self._sessions_ended += 1
+        return token_hashes is not None
 
     async def count_attempt(
-        self, document: Document, now: Instant, block_ms: Callable[[int], int]
+        self, whose: str, allowance: Allowance, now: Instant, behind: str | None = None
     ) -> Instant | None:
-        def count(transaction: Transaction) -> Instant | None:
-            # Attempts at the same moment are counted one after the other: the row is locked, or made, first.
-            before = transaction.claim(schema.failures, [(document, 1, now + block_ms(1))])
-            if not before:
-                return None
-            _, attempts, blocked_until = before[0]
-            if now < blocked_until:
-                return Instant(blocked_until)
-            attempts += 1
-            transaction.upsert(schema.failures, [(document, attempts, now + block_ms(attempts))])
-            return None
+        before = await self._write(
+            lambda transaction: people.count_attempt(transaction, whose, allowance, now, behind)
+        )
+        return before.blocked_until if now < before.blocked_until else None
 
-        return await self._write(count)
+    async def blocked_until(self, whose: str) -> Instant:
+        return await self._look(lambda connection: look.blocked_until(connection, whose))
+
+    async def forget_attempts(self, whose: str) -> None:
+        await self._write(lambda transaction: people.forget_attempts(transaction, [whose]))
+
+    async def guarded(self, document: Document) -> bool:
+        # As it was when the session was looked up that this very request came with.
+        known = self._guarded.get(document)
+        if known is not None:
+            return known
+        factor = await self.second_factor(document)
+        return factor is not None and factor.on
+
+    async def second_factor(self, document: Document) -> SecondFactor | None:
+        return await self._look(lambda connection: look.second_factor(connection, document))
+
+    async def change_second_factor(
+        self, document: Document, change: Callable[[SecondFactor | None], tuple[SecondFactor | None, T]]
+    ) -> T:
+        after, said = await self._write(
+            lambda transaction: people.change_second_factor(transaction, document, change)
+        )
+        # A session that is being looked up at this moment may tell of before.
+        self._sessions_ended += 1
+        _remember(self._guarded, document, after is not None and after.on)
+        return said
+
+    async def used_keys(self, claims: Sequence[Claim]) -> set[Claim]:
+        return await self._look(lambda connection: look.used_keys(connection, claims))
 
     # Looking.
 
@@ -293,6 +369,19 @@ class SqlStore:
 
         await self._commit(keep)
 
+    async def forget_people(self, now: Instant) -> int:
+        sessions = await self._look(lambda connection: look.old_sessions(connection, now, FORGET_AT_ONCE))
+        attempts = await self._look(lambda connection: look.old_attempts(connection, now, FORGET_AT_ONCE))
+
+        def forget(transaction: Transaction) -> list[bytes]:
+            people.forget_sessions(transaction, sessions)
+            people.forget_attempts(transaction, attempts, now)
+            return sessions
+
+        if sessions or attempts:
+            self._ended(await self._write(forget))
+        return len(sessions) + len(attempts)
+
     async def forget_keys(self, used_before: Instant) -> int:
         old = await self._look(lambda connection: look.old_keys(connection, used_before, FORGET_AT_ONCE))
         if old:
@@ -337,3 +426,11 @@ class SqlStore:
                 raise Unavailable(str(error.orig)) from error
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
+
+
+def _remember(known: dict[K, T], key: K, value: T) -> None:
+    """Keeps it, and of many the latest."""
+    known.pop(key, None)
+    if len(known) >= SESSIONS_REMEMBERED:
+        known.pop(next(iter(known)))
+    known[key] = value

@@ -35,6 +35,15 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "attempts",
+        sa.Column("whose", TEXT, nullable=False),
+        sa.Column("forgotten_at", sa.BigInteger(), nullable=False),
+        sa.Column("blocked_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("whose"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("attempts_by_end", "attempts", ["forgotten_at"], unique=False)
+    op.create_table(
         "bank",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("ispb", TEXT, nullable=False),
@@ -60,14 +69,6 @@ def upgrade() -> None:
         sa.Column("counterpart", TEXT, nullable=False),
         sa.Column("booked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("account", "number"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "failures",
-        sa.Column("document", TEXT, nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("blocked_until", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("document"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -182,11 +183,37 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "second_factors",
+        sa.Column("document", TEXT, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("confirmed_at", sa.BigInteger(), nullable=True),
+        sa.Column("used_step", sa.BigInteger(), nullable=False),
+        sa.Column("used_for", TEXT, nullable=False),
+        sa.Column("recovery", TEXT, nullable=False),
+        sa.Column("payments_from", sa.BigInteger(), nullable=True),
+        sa.Column("at_login", sa.Integer(), nullable=False),
+        sa.Column("unguarded", sa.BigInteger(), nullable=False),
+        sa.Column("unguarded_since", sa.BigInteger(), nullable=False),
+        sa.Column("forgotten_at", sa.BigInteger(), nullable=False),
+        sa.Column("blocked_until", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document"],
+            ["customers.document"],
+        ),
+        sa.PrimaryKeyConstraint("document"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "sessions",
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("document", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("address", TEXT, nullable=True),
+        sa.Column("agent", TEXT, nullable=True),
         sa.ForeignKeyConstraint(
             ["document"],
             ["customers.document"],
@@ -194,6 +221,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash"),
         sqlite_with_rowid=False,
     )
+    op.create_index("sessions_by_document", "sessions", ["document"], unique=False)
+    op.create_index("sessions_by_end", "sessions", ["expires_at"], unique=False)
     op.create_table(
         "operators",
         sa.Column("name", TEXT, nullable=False),

@@ -1,0 +1,50 @@
+"""Where a request comes from. A proxy's word for it is taken only where the bank's settings name the proxy.
+
+`X-Forwarded-For` grows to the right, each proxy adding whom it heard from; so it is read from the right, and whatever
+stands left of the first that no proxy of ours vouches for was written by somebody else.
+"""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from ciranda.api.caller import Connection
+from ciranda.node.attempts import Origin
+
+Address = IPv4Address | IPv6Address
+Proxies = tuple[IPv4Network | IPv6Network, ...]
+
+AGENT_MAX = 120
+HOPS_MAX = 20
+
+
+def origin_of(connection: Connection) -> Origin:
+    client = connection.client
+    forwarded = ",".join(connection.headers.getall("x-forwarded-for", []))
+    return Origin(
+        address=address_of(client.host if client else "", forwarded, connection.app.state.trusted_proxies),
+        agent=_agent(connection.headers.get("user-agent", "")),
+    )
+
+
+def address_of(peer: str, forwarded: str, proxies: Proxies) -> Address | None:
+    """`peer`: who is at the other end of the connection; `forwarded`: the values of X-Forwarded-For."""
+    address = _parsed(peer)
+    hops = forwarded.split(",")[-HOPS_MAX:] if forwarded else []
+    while hops and address is not None and any(address in network for network in proxies):
+        before = _parsed(hops.pop().strip())
+        if before is None:
+            break
+        address = before
+    return address
+
+
+def _parsed(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    # An IPv4 client of a socket that speaks both.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _agent(text: str) -> str | None:
+    return "".join(letter for letter in text if letter.isascii() and letter.isprintable())[:AGENT_MAX] or None

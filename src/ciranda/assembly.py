@@ -382,6 +382,7 @@ def _bank(settings: BankSettings) -> Bank:
         ispb=settings.ispb,
         roster=replace(settings.roster, members=members),
         mandate_secret=_derive(settings.secret, "mandates"),
+        limits=settings.limits,
     )
 
 

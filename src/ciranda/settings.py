@@ -30,8 +30,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from ciranda.engine.limits import Figures, LimitRules
 from ciranda.identity import Ispb, parse_ispb
-from ciranda.money import OWN_BALANCE_MAX
+from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
 from ciranda.roster import Member, Roster
 
 CONSORTIUM = "consortium.toml"
@@ -44,6 +45,8 @@ DATABASE = "bank.db"
 CREDIT_LIMIT = 10**12
 WITNESSES = 3
 DEADLINE_MS = 5_000
+PER_NIGHT = 100_000
+"""What leaves a person's account at night at most, unless bank or holder say otherwise: R$ 1,000, as in Pix."""
 
 
 class SettingsError(Exception):
@@ -68,6 +71,8 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_port: int
     credit_limits: dict[Ispb, int]
     """How much each peer may owe this bank, in minor units."""
+    limits: LimitRules | None
+    """None: customers' limits are off."""
 
     @property
     def member(self) -> Member:
@@ -104,6 +109,7 @@ def load(bank_toml: Path) -> BankSettings:
         peer_host=peer_host,
         peer_port=peer_port,
         credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
+        limits=None if written.limits is None else _limits(written.limits),
     )
 
 
@@ -176,6 +182,10 @@ def bank_toml(ispb: Ispb, database: str) -> str:
         "# How much a peer may owe this bank, in centavos, where it differs from the consortium's figure:\n"
         "# [credit_limits]\n"
         "# 10000002 = 50000000\n"
+        "\n"
+        "# How much may leave a customer's account, where its holders choose nothing else, in centavos:\n"
+        "# [limits]\n"
+        f"# per_night = {PER_NIGHT}\n"
     )
 
 
@@ -220,6 +230,22 @@ class _ConsortiumFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     bank: Annotated[list[_BankEntry], msgspec.Meta(min_length=1)]
 
 
+_Figure = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
+
+
+class _CompanyLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    per_transfer: _Figure | None = None
+    per_day: _Figure | None = None
+    per_night: _Figure | None = None
+
+
+class _Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    per_transfer: _Figure | None = None
+    per_day: _Figure | None = None
+    per_night: _Figure = PER_NIGHT
+    companies: _CompanyLimits = _CompanyLimits()
+
+
 class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ispb: str
     consortium: str = f"../{CONSORTIUM}"
@@ -227,6 +253,7 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     public_listen: str | None = None
     peer_listen: str | None = None
     credit_limits: dict[str, _CreditLimit] = {}
+    limits: _Limits | None = None
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)
@@ -362,6 +389,14 @@ def _credit_limits(written: dict[str, int], roster: Roster, own: Ispb, path: Pat
         if _ispb(text, path) not in peers:
             raise SettingsError(f"{path}: credit_limits: {text} is no peer of this bank.")
     return peers | {Ispb(text): limit for text, limit in written.items()}
+
+
+def _limits(written: _Limits) -> LimitRules:
+    return LimitRules(persons=_figures(written), companies=_figures(written.companies))
+
+
+def _figures(written: _Limits | _CompanyLimits) -> Figures:
+    return Figures(per_transfer=written.per_transfer, per_day=written.per_day, per_night=written.per_night)
 
 
 def _quoted(text: str) -> str:

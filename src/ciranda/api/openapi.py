@@ -34,7 +34,7 @@ def document(app: Litestar) -> dict[str, Any]:
         if isinstance(handler, HTTPRouteHandler) and "answers" in handler.opt
         for path in [route.path_format]
         for method in handler.http_methods
-        if method in ("GET", "POST", "DELETE")
+        if method in ("GET", "POST", "PUT", "DELETE")
     ]
     types: list[type] = [Problem]
     for _, _, handler in handlers:

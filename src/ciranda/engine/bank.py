@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ciranda.engine.limits import LimitRules
 from ciranda.identity import Ispb
 from ciranda.roster import Roster
 
@@ -10,6 +11,8 @@ class Bank(msgspec.Struct, frozen=True, kw_only=True):
     ispb: Ispb
     roster: Roster
     mandate_secret: bytes
+    limits: LimitRules | None = None
+    """None: this bank keeps no limits."""
 
     def __repr__(self) -> str:
         """The secret is never printed."""

@@ -6,6 +6,7 @@ import msgspec
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Answer
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Record
@@ -23,6 +24,7 @@ class DenialCode(StrEnum):
     UNKNOWN_BANK = "unknown_bank"
     CLOSED_ACCOUNT = "closed_account"
     BALANCE_NOT_ZERO = "balance_not_zero"
+    LIMITS_OFF = "limits_off"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
 
 
@@ -63,6 +65,10 @@ class MandateMade(msgspec.Struct, frozen=True, kw_only=True):
     mandate: Mandate
 
 
+class LimitsSet(msgspec.Struct, frozen=True, kw_only=True):
+    limits: Limits
+
+
 class LinkMade(msgspec.Struct, frozen=True, kw_only=True):
     link: Link
 
@@ -78,5 +84,15 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Reply = (
-    Denied | Paid | Known | BallotTaken | Answered | AccountMade | MandateMade | LinkMade | Removed | Failed
+    Denied
+    | Paid
+    | Known
+    | BallotTaken
+    | Answered
+    | AccountMade
+    | MandateMade
+    | LimitsSet
+    | LinkMade
+    | Removed
+    | Failed
 )

@@ -7,10 +7,12 @@ import msgspec
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, Use
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
+from ciranda.engine.spent import Spent, SpentKey
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.ledger.account import Account
 from ciranda.ledger.entry import Entry
@@ -36,6 +38,9 @@ class Writes(msgspec.Struct, kw_only=True):
     """Accounts that are new: to be inserted, never to replace another."""
     links: dict[tuple[Document, Address], Link | None] = {}
     """None removes the link."""
+    limits: dict[AccountId, Limits] = {}
+    spent: dict[SpentKey, Spent] = {}
+    uses: list[Use] = []
     entries: list[Entry] = []
     violations: list[ViolationSeen] = []
 
@@ -55,6 +60,12 @@ class Writes(msgspec.Struct, kw_only=True):
             self.opened.update(later.opened)
         if later.links:
             self.links.update(later.links)
+        if later.limits:
+            self.limits.update(later.limits)
+        if later.spent:
+            self.spent.update(later.spent)
+        if later.uses:
+            self.uses.extend(later.uses)
         if later.entries:
             self.entries.extend(later.entries)
         if later.violations:
@@ -81,6 +92,10 @@ class View:
         self.mandates: dict[str, Mandate] = {}
         self.accounts: dict[AccountId, Account] = {}
         self.links: dict[tuple[Document, Address], Link] = {}
+        self.limits: dict[AccountId, Limits] = {}
+        """Of every account that was asked for, also where its holders chose nothing."""
+        self.spent: dict[SpentKey, Spent] = {}
+        """For everything that was asked for, also where it is nothing."""
 
     def apply(self, writes: Writes) -> None:
         """Later inputs of the batch see what earlier ones did."""
@@ -95,6 +110,8 @@ class View:
                 self.links.pop(owner_and_account, None)
             else:
                 self.links[owner_and_account] = link
+        self.limits.update(writes.limits)
+        self.spent.update(writes.spent)
 
     def missing_holders(self, documents: Iterable[Document]) -> bool:
         return any(document not in self.customers for document in documents)

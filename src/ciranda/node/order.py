@@ -54,6 +54,9 @@ class MandateOrder(msgspec.Struct, frozen=True, kw_only=True):
     per_payment: int | None
     total: int | None
     expires_at: Instant
+    per_day: int | None = None
+    starts_at: Instant | None = None
+    """None: at once."""
 
 
 class LinkOrder(msgspec.Struct, frozen=True, kw_only=True):

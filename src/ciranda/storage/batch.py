@@ -14,10 +14,12 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.decide import decide
 from ciranda.engine.input import Input
 from ciranda.engine.key import Key
+from ciranda.engine.limits import Limits
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
+from ciranda.engine.spent import Spent, SpentKey
 from ciranda.engine.view import View, Writes
-from ciranda.identity import EndToEndId
+from ciranda.identity import AccountId, Address, EndToEndId
 from ciranda.instant import Instant
 from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Kind
@@ -28,10 +30,13 @@ from ciranda.storage.rows import (
     CUSTOMERS,
     ENTRIES,
     KEYS,
+    LIMITS,
     LINKS,
     MANDATES,
     RECORD_MOVES,
     RECORDS,
+    SPENT,
+    USES,
     Shape,
     account_move,
     only_moved,
@@ -50,7 +55,7 @@ def run_batch(
 ) -> tuple[list[Reply], bool]:
     """The replies, to be heard only after the commit; and whether anything was written."""
     claims = needs.claims(inputs, now)
-    view = _read(transaction, bank, inputs, claims)
+    view = _read(transaction, bank, inputs, claims, now)
     accounts_before = dict(view.accounts)
     known_before = set(view.keys)
     records_before = dict(view.records)
@@ -68,7 +73,9 @@ def run_batch(
     return replies, writes != Writes()
 
 
-def _read(transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims: Claims) -> View:
+def _read(
+    transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims: Claims, now: Instant
+) -> View:
     view = View(bank)
     claimed = transaction.claim(schema.keys, [KEYS.to_row(claim) for claim in claims.values()])
     view.keys = {(key.scope, key.key): key for key in map(KEYS.from_row, claimed)}
@@ -82,7 +89,22 @@ def _read(transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims:
     view.accounts = _fetch(transaction, ACCOUNTS, needs.accounts(inputs, view), lambda value: value.id)
     link_rows = transaction.read(schema.links, sorted(needs.links(inputs)))
     view.links = {(link.owner, link.account): link for link in map(LINKS.from_row, link_rows)}
+    view.limits = _read_limits(transaction, needs.limits(inputs, view))
+    view.spent = _read_spent(transaction, needs.spent(view, now))
     return view
+
+
+def _read_limits(transaction: Transaction, accounts: set[AccountId]) -> dict[AccountId, Limits]:
+    chosen = _fetch(transaction, LIMITS, accounts, lambda value: AccountId(value.account))
+    return {id: Limits(account=Address(id)) for id in accounts} | chosen
+
+
+def _read_spent(transaction: Transaction, keys: set[SpentKey]) -> dict[SpentKey, Spent]:
+    if not keys:
+        return {}
+    rows = transaction.read(schema.spent, sorted(keys))
+    found = {spent.key: spent for spent in map(SPENT.from_row, rows)}
+    return {key: Spent(taken_from=key[0], period=key[1], amount=0) for key in keys} | found
 
 
 def _fetch(transaction: Transaction, shape: Shape[T], keys: Iterable[K], key: Callable[[T], K]) -> dict[K, T]:
@@ -115,6 +137,9 @@ def _write(
     removed = [owner_and_account for owner_and_account, link in writes.links.items() if link is None]
     if removed:
         transaction.delete(schema.links, removed)
+    transaction.upsert(schema.limits, [LIMITS.to_row(value) for value in writes.limits.values()])
+    transaction.upsert(schema.spent, [SPENT.to_row(value) for value in writes.spent.values()])
+    transaction.insert(schema.uses, [USES.to_row(use) for use in writes.uses])
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
 

@@ -13,9 +13,11 @@ from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
+from ciranda.engine.limits import Limit, Limits
 from ciranda.engine.link import Link
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, Use
 from ciranda.engine.record import Clause, Record
+from ciranda.engine.spent import Spent
 from ciranda.identity import Ispb
 from ciranda.ledger.account import Account, AccountKind, AccountStatus
 from ciranda.ledger.entry import Entry
@@ -31,6 +33,7 @@ _clauses = msgspec.json.Decoder(tuple[Clause, ...])
 _header = msgspec.json.Decoder(Header)
 _refusal = msgspec.json.Decoder(Refusal)
 _ballot = msgspec.json.Decoder(Ballot)
+_counted = msgspec.json.Decoder(tuple[Spent, ...])
 _accepted = msgspec.json.Decoder(tuple[Ballot, Decision])
 
 
@@ -78,6 +81,7 @@ def _record_to_row(record: Record) -> Row:
         _json(record.accepted),
         " ".join(record.untold) or None,
         record.due,
+        _json(record.counted or None),
     )
 
 
@@ -109,6 +113,7 @@ def only_moved(before: Record, after: Record) -> bool:
         and before.description is after.description
         and before.reference is after.reference
         and before.kind is after.kind
+        and before.counted is after.counted
         and before.created_at == after.created_at
     )
 
@@ -131,6 +136,7 @@ def _record_from_row(row: Sequence[Any]) -> Record:
         accepted=None if row[13] is None else _accepted.decode(row[13]),
         untold=tuple(Ispb(word) for word in _words(row[14])),
         due=row[15],
+        counted=() if row[16] is None else _counted.decode(row[16]),
     )
 
 
@@ -184,6 +190,22 @@ def _account_from_row(row: Sequence[Any]) -> Account:
     )
 
 
+def _limits_to_row(limits: Limits) -> Row:
+    row: list[Any] = [limits.account]
+    for limit in (limits.per_transfer, limits.per_day, limits.per_night):
+        row += [limit.chosen, limit.raised_to, limit.raised_at]
+    return tuple(row)
+
+
+def _limits_from_row(row: Sequence[Any]) -> Limits:
+    account, *figures = row
+    per_transfer, per_day, per_night = (
+        Limit(chosen=figures[place], raised_to=figures[place + 1], raised_at=figures[place + 2])
+        for place in (0, 3, 6)
+    )
+    return Limits(account=account, per_transfer=per_transfer, per_day=per_day, per_night=per_night)
+
+
 def _plain(shape: type[T], table: Table) -> Shape[T]:
     """Values whose fields are the table's columns."""
     names = [column.name for column in table.columns]
@@ -214,5 +236,8 @@ RECORDS: Shape[Record] = Shape(schema.payments, _record_to_row, _record_from_row
 CUSTOMERS: Shape[Customer] = _plain(Customer, schema.customers)
 ENTRIES: Shape[Entry] = _plain(Entry, schema.entries)
 KEYS: Shape[Key] = _plain(Key, schema.keys)
+LIMITS: Shape[Limits] = Shape(schema.limits, _limits_to_row, _limits_from_row)
 LINKS: Shape[Link] = _with_scopes(Link, schema.links)
 MANDATES: Shape[Mandate] = _with_scopes(Mandate, schema.mandates)
+SPENT: Shape[Spent] = _plain(Spent, schema.spent)
+USES: Shape[Use] = _plain(Use, schema.uses)

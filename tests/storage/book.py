@@ -11,6 +11,7 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Begin, Heard, Input, OpenAccount
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import LimitRules
 from ciranda.engine.record import Record
 from ciranda.engine.reply import AccountMade, Answered, Paid, Reply
 from ciranda.identity import (
@@ -64,7 +65,7 @@ class SeededDice:
         return self._random.uniform(low, high)
 
 
-def bank(ispb: Ispb = A, credit_limit: int = 1_000_000) -> Bank:
+def bank(ispb: Ispb = A, credit_limit: int = 1_000_000, limits: LimitRules | None = None) -> Bank:
     members = {
         member: Member(
             ispb=member,
@@ -78,7 +79,7 @@ def bank(ispb: Ispb = A, credit_limit: int = 1_000_000) -> Bank:
         for member in (A, B)
     }
     roster = Roster(name="Roda", currency="BRL", version=1, witnesses=1, deadline_ms=5_000, members=members)
-    return Bank(ispb=ispb, roster=roster, mandate_secret=bytes(32))
+    return Bank(ispb=ispb, roster=roster, mandate_secret=bytes(32), limits=limits)
 
 
 def customer(document: Document, name: str = "Ana") -> Customer:
@@ -166,9 +167,16 @@ def tell(prepared: Prepare, decision: Decision) -> Tell:
 class Book:
     """The store of bank A, opened on `url`, and a word for each thing that the tests do with it."""
 
-    def __init__(self, url: str, ispb: Ispb = A, seed: int = 0, credit_limit: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        url: str,
+        ispb: Ispb = A,
+        seed: int = 0,
+        credit_limit: int = 1_000_000,
+        limits: LimitRules | None = None,
+    ) -> None:
         self.clock = HandSetClock()
-        self.store = make_store(url, bank(ispb, credit_limit), self.clock, SeededDice(seed))
+        self.store = make_store(url, bank(ispb, credit_limit, limits), self.clock, SeededDice(seed))
         try:
             self.wait(self.store.open())
         except BaseException:

@@ -17,6 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from ciranda.api.app import make_app
 from ciranda.api.openapi import document
+from ciranda.engine.limits import LimitRules
 from ciranda.identity import Ispb
 from ciranda.node.node import Node
 from ciranda.wire.problem import STATUS, Problem
@@ -200,10 +201,10 @@ def transfer(source: str, target: str, amount: Any, **more: Any) -> Json:
 
 
 @contextmanager
-def pair(folder: Path, count: int = 2) -> Iterator[Pair]:
+def pair(folder: Path, count: int = 2, limits: LimitRules | None = None) -> Iterator[Pair]:
     """Two banks to call, of a consortium of `count`."""
     with asyncio.Runner() as runner:
-        living = consortium(folder, count)
+        living = consortium(folder, count, limits=limits)
         banks: Banks = runner.run(_entered(living.__aenter__()))
         try:
             here, there = (Door(banks[Ispb(ispb)], runner) for ispb in banks.ispbs[:2])

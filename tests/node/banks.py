@@ -13,6 +13,7 @@ from ciranda.agreement.message import Answer, Probe, Question
 from ciranda.assembly import SystemDice, WallClock, make_node
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
+from ciranda.engine.limits import LimitRules
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied
 from ciranda.identity import VAULT, AccountId, Address, Document, Ispb, parse_document
@@ -84,9 +85,12 @@ class DirectPeers:
 class Banks:
     """A consortium of such banks. Every one has Ana and Bia as customers, each with R$ 1.000 in her account."""
 
-    def __init__(self, folder: Path, count: int, witnesses: int, deadline_ms: int) -> None:
+    def __init__(
+        self, folder: Path, count: int, witnesses: int, deadline_ms: int, limits: LimitRules | None = None
+    ) -> None:
         self.folder = folder
         self.network = Network()
+        self.limits = limits
         self.ispbs = ISPBS[:count]
         self.roster = Roster(
             name="Roda",
@@ -115,7 +119,7 @@ class Banks:
         return self.network.nodes[ispb]
 
     async def start(self, ispb: Ispb) -> Node:
-        bank = Bank(ispb=ispb, roster=self.roster, mandate_secret=ispb.encode() * 4)
+        bank = Bank(ispb=ispb, roster=self.roster, mandate_secret=ispb.encode() * 4, limits=self.limits)
         clock, dice = WallClock(), SystemDice()
         url = f"sqlite:///{self.folder}/{ispb}.db"
         migrate(url)
@@ -233,8 +237,14 @@ class Banks:
 
 
 @asynccontextmanager
-async def consortium(folder: Path, count: int = 4, witnesses: int = 3, deadline_ms: int = DEADLINE_MS) -> Any:
-    banks = Banks(folder, count, witnesses, deadline_ms)
+async def consortium(
+    folder: Path,
+    count: int = 4,
+    witnesses: int = 3,
+    deadline_ms: int = DEADLINE_MS,
+    limits: LimitRules | None = None,
+) -> Any:
+    banks = Banks(folder, count, witnesses, deadline_ms, limits)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

@@ -15,6 +15,7 @@ from ciranda.client.answer import (
     Entry,
     InDoubt,
     KnownPayment,
+    Limits,
     Link,
     ListedAccount,
     Mandate,
@@ -24,8 +25,10 @@ from ciranda.client.answer import (
     PaymentRefusal,
     Peer,
     Position,
+    Raise,
     Result,
     Session,
+    Use,
 )
 from ciranda.client.bank import BankAway, BankClient, ProblemError
 from ciranda.client.order import BatchedPayment, Order
@@ -43,6 +46,7 @@ __all__ = [
     "Entry",
     "InDoubt",
     "KnownPayment",
+    "Limits",
     "Link",
     "ListedAccount",
     "Mandate",
@@ -54,6 +58,8 @@ __all__ = [
     "Peer",
     "Position",
     "ProblemError",
+    "Raise",
     "Result",
     "Session",
+    "Use",
 ]

@@ -144,14 +144,18 @@ def test_every_variable_of_the_environment_is_in_the_reference() -> None:
     [
         ("### consortium.toml", (settings._ConsortiumFile, settings._BankEntry)),
         ("### bank.toml", (settings._BankFile,)),
+        ("### Limits", (settings._Limits,)),
     ],
 )
 def test_every_setting_is_in_its_table_with_its_default(heading: str, kinds: tuple[Any, ...]) -> None:
-    told = {(row[0].strip("`[]"), row[1].strip("`")) for row in pages.rows(pages.section(OPERATING, heading))}
+    told = {
+        (row[0].strip("`[]").removeprefix("limits."), row[1].strip("`"))
+        for row in pages.rows(pages.section(OPERATING, heading))
+    }
     for kind in kinds:
         for field in msgspec.structs.fields(kind):
-            default = "" if field.default is msgspec.NODEFAULT else str(field.default)
-            if field.name in ("public_listen", "peer_listen", "credit_limits"):
+            default = "" if field.default is msgspec.NODEFAULT else str(field.default or "none")
+            if field.name in ("public_listen", "peer_listen", "credit_limits", "companies"):
                 assert field.name in {name for name, _ in told}
             else:
                 assert (field.name, default) in told

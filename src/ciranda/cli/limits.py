@@ -90,8 +90,8 @@ def _show(limits: Limits, currency: str, as_json: bool) -> None:
     if not limits.enforced:
         out.print(say("This bank keeps no limits."))
         return
-    limit, spent, from_then_on = say("limit"), say("spent"), say("from then on")
-    shown = table("", limit, spent, from_then_on, right=(limit, spent))
+    limit, spent = say("limit"), say("spent")
+    shown = table("", limit, spent, say("raised to"), right=(limit, spent))
     raises = {one.limit: one for one in limits.raises}
     for name, amount, already in (
         ("per_transfer", limits.per_transfer, None),

@@ -49,7 +49,7 @@ def limits(customer: Customer, account: str) -> dict[str, object]:
 
 
 def test_payments_at_once_share_the_limit_of_a_day_whoever_starts_them(here: Bank, there: Bank) -> None:
-    (ana, mine), (_, near), (rui, far) = here.someone("Ana Maria", 9_000), here.someone(), there.someone()
+    (ana, mine), (_, near), (_, far) = here.someone("Ana Maria", 9_000), here.someone(), there.someone()
     elsewhere = ana.at(there)
     token = ana.allow(mine, there)["token"]
     own = [partial(ana.pay, transfer(mine, target, 40)) for target in [near, far] * 15]

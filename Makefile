@@ -38,13 +38,13 @@ format: .venv/ready
 	$(BIN)/ruff check --fix src tests bench
 	$(BIN)/ruff format src tests bench
 
-bench: .venv/ready ## payments per second inside one bank and between two, on SQLite, with the conditions
-	$(BIN)/python bench/load.py inside
-	$(BIN)/python bench/load.py between
+bench: .venv/ready ## what a payment costs, by workload and beside its peers; OPTIONS='--runs 1 --postgres'
+	$(BIN)/ciranda bench --seconds 10 --runs 3 $(OPTIONS)
+	$(BIN)/python -m bench.compare --seconds 10 --runs 3
 
 lock: .venv/ready ## pin the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
-	.venv/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra postgres --group dev \
+	.venv/lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra postgres --group dev --group bench \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.lock
 
 clean:

@@ -11,9 +11,11 @@ import gc
 import logging
 import os
 import random
+import resource
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -30,11 +32,10 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from msgspec.structs import replace
 
 from ciranda.api.app import make_app
-from ciranda.api.peer_messages import PeerListener
-from ciranda.api.protocol import ProblemProtocol
+from ciranda.api.peer_messages import REQUESTS_PER_S, PeerListener
+from ciranda.api.protocol import CONNECTIONS_MAX, ProblemProtocol
 from ciranda.engine.bank import Bank
 from ciranda.instant import Instant
 from ciranda.node.answers import Answers
@@ -43,16 +44,20 @@ from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.linking import Linking
 from ciranda.node.node import Node
+from ciranda.node.operators import Operators
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
 from ciranda.peers.http import HttpPeers
 from ciranda.peers.transport import HttpTransport, Transport
 from ciranda.ports import Clock, Dice, Peers
+from ciranda.reloading import Reloading
 from ciranda.settings import BankSettings, load
 from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
 from ciranda.storage.opening import is_sqlite
 from ciranda.storage.store import SqlStore
+from ciranda.tls import Contexts
+from ciranda.wire.signature import SignedRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -65,6 +70,7 @@ GREET_S = 0.5
 DRAWN_AT_ONCE = 1_024
 YOUNG_OBJECTS = 20_000
 """How many before the garbage collector looks at them: nearly all of a payment's are gone by themselves long before."""
+_RELOAD = {signal.SIGHUP}
 
 
 class CannotServe(Exception):
@@ -112,12 +118,25 @@ def serve(bank_toml: Path, workers: int) -> None:
         check_schema(settings.database)
     except SchemaMismatch as error:
         raise CannotServe(f"{error}; bring it up to date with: ciranda migrate {bank_toml}") from error
+    # Settings change while a bank runs, at this signal too: until somebody listens for it, it waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _RELOAD)
+    contexts = Contexts(settings)
+    _take_files()
     sockets = _bind(settings)
     if workers > 1:
         _configure_log(settings)
         sys.exit(_watch_over(bank_toml, workers, sockets))
     else:
-        _run(settings, sockets)
+        _run(bank_toml, settings, contexts, sockets)
+
+
+def _take_files() -> None:
+    """As many open files as both listeners may have connections, and some, if this machine lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS_MAX + 1_000
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _bind(settings: BankSettings) -> list[socket.socket]:
@@ -172,6 +191,9 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
         for child in dead:
             log.warning("worker_died", status=child.returncode)
             children.remove(child)
+        if signal.sigtimedwait(_RELOAD, 0):
+            for child in children:
+                child.send_signal(signal.SIGHUP)
         while len(children) < workers:
             children.append(subprocess.Popen(command, pass_fds=handles))  # noqa: S603
         stopping.wait(WATCH_S)
@@ -191,7 +213,8 @@ def _watch_over(bank_toml: Path, workers: int, sockets: list[socket.socket]) -> 
 def _work(bank_toml: str, alive: int, sockets: list[socket.socket]) -> None:
     """One of several workers. However busy it is, it ends with its parent: nothing would stop it any more."""
     threading.Thread(target=_end_with_parent, args=[alive], daemon=True).start()
-    _run(load(Path(bank_toml)), sockets)
+    settings = load(Path(bank_toml))
+    _run(Path(bank_toml), settings, Contexts(settings), sockets)
 
 
 def _end_with_parent(alive: int) -> None:
@@ -205,10 +228,10 @@ PUT_BACK = 3
 """Exit status of a bank that noticed that its database was put back to an earlier moment."""
 
 
-def _run(settings: BankSettings, sockets: list[socket.socket]) -> None:
+def _run(bank_toml: Path, settings: BankSettings, contexts: Contexts, sockets: list[socket.socket]) -> None:
     _configure_log(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(settings, sockets))
+        runner.run(_live(bank_toml, settings, contexts, sockets))
 
 
 def _put_back(why: str) -> None:
@@ -218,10 +241,12 @@ def _put_back(why: str) -> None:
     os._exit(PUT_BACK)
 
 
-async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
+async def _live(
+    bank_toml: Path, settings: BankSettings, contexts: Contexts, sockets: list[socket.socket]
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    bank = _bank(settings)
+    bank = bank_of(settings)
     clock, dice = WallClock(), SystemDice()
     store = make_store(settings.database, bank, clock, dice)
     try:
@@ -232,19 +257,25 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
         bank,
         store,
         settings.signing_key,
-        HttpTransport(),
+        HttpTransport(contexts.calls),
         clock,
         dice,
         _put_back,
         operator_token=settings.operator_token,
         sealing_key=_derive(settings.secret, "links"),
+        nonces=dice.token()[:16],
+        requests_per_s=settings.peer_requests_per_s,
     )
     node, peers, listener = house.node, house.peers, house.listener
     await peers.start()
     await node.start()
-    public, private = _server(make_app(node)), _server(listener)
+    public, private = _server(make_app(node), contexts.public), _server(listener, contexts.peers)
+    reloading = Reloading(bank_toml, settings, bank, store, [listener, peers], contexts)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
+    # A terminal that is closed says the same, and means that it is over.
+    loop.add_signal_handler(signal.SIGHUP, stop.set if sys.stderr.isatty() else reloading.ask)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _RELOAD)
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
@@ -254,8 +285,10 @@ async def _live(settings: BankSettings, sockets: list[socket.socket]) -> None:
     await peers.greet(GREET_S)
     serving_public = asyncio.create_task(public.serve([sockets[0]]))
     stopped = asyncio.create_task(stop.wait())
+    watching = asyncio.create_task(reloading.run())
     log.info("serving", bank=settings.ispb, public=settings.public_port, peers=settings.peer_port)
     await asyncio.wait([stopped, serving_public, serving_peers], return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
     public.should_exit = True
     await serving_public
     await node.drain(DRAIN_S)
@@ -286,8 +319,12 @@ def build(
     *,
     operator_token: str,
     sealing_key: bytes,
+    nonces: str,
+    requests_per_s: int = REQUESTS_PER_S,
+    first_time: Callable[[SignedRequest, int], bool] | None = None,
 ) -> House:
-    """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on."""
+    """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on. `nonces`: what
+    no other process of the bank begins its nonces with; the last two are for the peers' listener."""
     heights = HeightKeeper(store, put_back)
 
     def seconds() -> int:
@@ -304,13 +341,22 @@ def build(
         # A vote is waited for until the deadline (PROTOCOL 5.3); that a peer is silent is known sooner.
         request_timeout_ms=bank.roster.deadline_ms,
         probe_timeout_ms=bank.roster.deadline_ms // 2,
+        nonces=nonces,
     )
     node = make_node(
         bank, store, heights, peers, clock, dice, operator_token=operator_token, sealing_key=sealing_key
     )
     peers.on_return.append(node.peer_returned)
     listener = PeerListener(
-        bank.ispb, bank.roster, signing_key, heights, node.answers.respond, peers.heard_from, seconds
+        bank.ispb,
+        bank.roster,
+        signing_key,
+        heights,
+        node.answers.respond,
+        peers.heard_from,
+        seconds,
+        requests_per_s=requests_per_s,
+        first_time=first_time,
     )
     return House(node, peers, listener)
 
@@ -331,6 +377,7 @@ def make_node(
     register = RegisterClient(bank, batches, peers, clock, dice)
     coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
     answers = Answers(bank, store, batches, clock)
+    operators = Operators(bank, store, batches, clock, dice, operator_token)
     return Node(
         bank=bank,
         store=store,
@@ -340,7 +387,8 @@ def make_node(
         recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
         answers=answers,
         linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
-        people=People(store, clock, dice, operator_token),
+        people=People(store, clock, dice, operators),
+        operators=operators,
         heights=heights,
         clock=clock,
         dice=dice,
@@ -355,7 +403,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: Any) -> _Server:
+def _server(app: Any, tls: ssl.SSLContext | None) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
@@ -368,20 +416,18 @@ def _server(app: Any) -> _Server:
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_S,
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
     )
 
 
-def _bank(settings: BankSettings) -> Bank:
+def bank_of(settings: BankSettings) -> Bank:
     """The bank with its own figures for what each peer may owe it."""
-    members = {
-        ispb: replace(member, credit_limit=settings.credit_limits.get(ispb, member.credit_limit))
-        for ispb, member in settings.roster.members.items()
-    }
     return Bank(
         ispb=settings.ispb,
-        roster=replace(settings.roster, members=members),
+        roster=settings.own_roster,
         mandate_secret=_derive(settings.secret, "mandates"),
+        two_person=settings.two_person,
         limits=settings.limits,
     )
 

@@ -6,11 +6,14 @@ from typing import Protocol
 import msgspec
 
 from ciranda.agreement.message import Answer, Question
+from ciranda.engine.action import Action
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Input
 from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate, Use
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
@@ -186,6 +189,26 @@ class Store(Protocol):
     async def trial_balance(self) -> tuple[TrialBalance, PaymentCounts]: ...
 
     async def violations(self, limit: int) -> list[ViolationRow]: ...
+
+    # Operators.
+
+    async def operator(self, name: str) -> Operator | None:
+        """Also one who was ended."""
+        ...
+
+    async def operators(self) -> list[Operator]:
+        """By name, also those who were ended."""
+        ...
+
+    async def proposal(self, id: str) -> Proposal | None: ...
+
+    async def proposals(self, limit: int, before: str | None) -> list[Proposal]:
+        """The latest first, those under `before`."""
+        ...
+
+    async def actions(self, limit: int, before: str | None) -> list[Action]:
+        """The latest first, those under `before`."""
+        ...
 
     # Keeping house.
 

@@ -3,6 +3,7 @@
     consortium.toml     the roster, the same file in every bank
     <slug>/bank.toml    which member this bank is, and what is its own affair
     <slug>/signing.key, operator.token, secret.key     for its eyes only
+    <slug>/tls.crt, tls.key                            its certificate, if it speaks TLS
 
 Whatever is wrong here is found here: every mistake in these files is a `SettingsError` with one sentence for the
 person who wrote them, before a port is opened or a database touched.
@@ -29,11 +30,13 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from msgspec.structs import replace
 
 from ciranda.engine.limits import Figures, LimitRules
+from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb, parse_ispb
 from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
-from ciranda.roster import Member, Roster
+from ciranda.roster import Member, Roster, Standing
 
 CONSORTIUM = "consortium.toml"
 BANK = "bank.toml"
@@ -41,16 +44,41 @@ SIGNING_KEY = "signing.key"
 OPERATOR_TOKEN = "operator.token"  # noqa: S105
 SECRET_KEY = "secret.key"  # noqa: S105
 DATABASE = "bank.db"
+NEXT_SIGNING_KEY = "signing.key.next"
+OLD_SIGNING_KEY = "signing.key.old"
+TLS_CERTIFICATE = "tls.crt"
+TLS_KEY = "tls.key"
+AUTHORITY = "ca.crt"
 
 CREDIT_LIMIT = 10**12
+PEER_REQUESTS_PER_S = 5_000
 WITNESSES = 3
 DEADLINE_MS = 5_000
 PER_NIGHT = 100_000
 """What leaves a person's account at night at most, unless bank or holder say otherwise: R$ 1,000, as in Pix."""
+WITHDRAWALS_ALONE = 100_000
 
 
 class SettingsError(Exception):
     """One sentence about what is wrong, and in which file."""
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """The certificate that a listener shows, and its key: PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class PeerTls(msgspec.Struct, frozen=True, kw_only=True):
+    """TLS between banks, at both ends."""
+
+    own: Tls | None
+    """Shown by the peers' listener, and to peers that ask for it; None where a proxy does that."""
+    authority: Path | None
+    """Who signs the peers' certificates; None: whomever this machine trusts."""
+    mutual: bool
+    """Whether peers must show a certificate that the authority has signed."""
 
 
 class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +87,8 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     ispb: Ispb
     roster: Roster
     folder: Path
+    consortium: Path
+    """Where the roster was read."""
     database: str
     """A URL; the path of an SQLite file in it is absolute."""
     signing_key: Ed25519PrivateKey
@@ -70,7 +100,14 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_host: str
     peer_port: int
     credit_limits: dict[Ispb, int]
-    """How much each peer may owe this bank, in minor units."""
+    """How much each peer may owe this bank, in minor units, unless an operator has said otherwise since."""
+    two_person: TwoPerson | None
+    """Whether some of what operators do needs a second one."""
+    peer_requests_per_s: int
+    tls: Tls | None
+    peer_tls: PeerTls | None
+    files: tuple[Path, ...]
+    """All files that may change while the bank runs."""
     limits: LimitRules | None
     """None: customers' limits are off."""
 
@@ -79,27 +116,44 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
         """This bank, as the consortium knows it."""
         return self.roster.members[self.ispb]
 
+    @property
+    def own_roster(self) -> Roster:
+        """The roster with this bank's own figures for what each peer may owe it."""
+        members = {
+            ispb: replace(member, credit_limit=self.credit_limits.get(ispb, member.credit_limit))
+            for ispb, member in self.roster.members.items()
+        }
+        return replace(self.roster, members=members)
+
     def __repr__(self) -> str:
         # The default one would show the secrets to whoever logs it.
         return f"BankSettings({self.ispb}, {self.folder})"
 
 
-def load(bank_toml: Path) -> BankSettings:
-    """The settings of the bank whose `bank.toml` this is. Raises SettingsError."""
+def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
+    """The settings of the bank whose `bank.toml` this is. Raises SettingsError.
+
+    `roster`: in the place of the one that `bank.toml` names.
+    """
     bank_toml = bank_toml.absolute()
     folder = bank_toml.parent
     written = _parse(bank_toml, _BankFile)
-    roster = load_consortium(folder / written.consortium)
+    roster = roster or load_consortium(folder / written.consortium)
     ispb = _ispb(written.ispb, bank_toml)
     if ispb not in roster.members:
         raise SettingsError(f"{bank_toml}: no bank of the consortium {roster.name} has the ISPB {ispb}.")
     member = roster.members[ispb]
     public_host, public_port = _listen(written.public_listen, member.public_url, bank_toml)
     peer_host, peer_port = _listen(written.peer_listen, member.peer_url, bank_toml)
+    tls = _tls(written.tls, folder)
+    peer_tls = _peer_tls(written.peer_tls, folder, bank_toml)
+    _check_scheme(member.public_url, tls, bank_toml)
+    _check_scheme(member.peer_url, None if peer_tls is None else peer_tls.own, bank_toml)
     return BankSettings(
         ispb=ispb,
         roster=roster,
         folder=folder,
+        consortium=(folder / written.consortium).resolve(),
         database=_absolute(written.database, folder, bank_toml),
         signing_key=_signing_key(folder / SIGNING_KEY, member),
         operator_token=read_operator_token(folder / OPERATOR_TOKEN),
@@ -110,6 +164,16 @@ def load(bank_toml: Path) -> BankSettings:
         peer_port=peer_port,
         credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
         limits=None if written.limits is None else _limits(written.limits),
+        peer_requests_per_s=written.peer_requests_per_s,
+        tls=tls,
+        peer_tls=peer_tls,
+        files=(
+            bank_toml,
+            folder / written.consortium,
+            folder / SIGNING_KEY,
+            *_tls_files(tls, peer_tls),
+        ),
+        two_person=TwoPerson(withdrawals_above=written.withdrawals_alone) if written.two_person else None,
     )
 
 
@@ -119,6 +183,7 @@ def load_consortium(path: Path) -> Roster:
     members = [_member(bank, path) for bank in written.bank]
     for what in ("ispb", "slug", "public_url", "peer_url", "public_key"):
         _all_different(what, members, path)
+    _keys_all_different(members, path)
     return Roster(
         name=written.name,
         currency=written.currency,
@@ -165,16 +230,22 @@ def consortium_toml(roster: Roster) -> str:
             f"public_key = {_quoted(base64.b64encode(member.public_key).decode())}",
             f"credit_limit = {member.credit_limit}",
         ]
+        if member.next_public_key is not None:
+            lines.append(f"next_public_key = {_quoted(base64.b64encode(member.next_public_key).decode())}")
+        if member.standing != "member":
+            lines.append(f"standing = {_quoted(member.standing)}")
     return "\n".join(lines) + "\n"
 
 
-def bank_toml(ispb: Ispb, database: str) -> str:
+def bank_toml(ispb: Ispb, database: str, *, tls: bool = False, two_person: bool = False) -> str:
+    """`tls`: with the certificates that lie in the bank's folder, and the authority beside the roster."""
     return (
         "# This bank's own settings.\n"
         f"ispb = {_quoted(ispb)}\n"
         f'consortium = "../{CONSORTIUM}"\n'
         f"database = {_quoted(database)}\n"
-        "\n"
+        + ("\n# What costs most needs two operators.\ntwo_person = true\n" if two_person else "")
+        + "\n"
         "# Where to listen, if not at the addresses that the consortium knows:\n"
         '# public_listen = "0.0.0.0:8101"\n'
         '# peer_listen = "0.0.0.0:8201"\n'
@@ -186,17 +257,64 @@ def bank_toml(ispb: Ispb, database: str) -> str:
         "# How much may leave a customer's account, where its holders choose nothing else, in centavos:\n"
         "# [limits]\n"
         f"# per_night = {PER_NIGHT}\n"
-    )
+    ) + (_TLS_TOML if tls else "")
+
+
+_TLS_TOML = f"""
+[tls]
+certificate = "{TLS_CERTIFICATE}"
+key = "{TLS_KEY}"
+
+[peer_tls]
+certificate = "{TLS_CERTIFICATE}"
+key = "{TLS_KEY}"
+authority = "../{AUTHORITY}"
+# Peers must show a certificate too:
+# mutual = true
+"""
 
 
 def write_keys(folder: Path) -> bytes:
     """Draws a new bank's keys and tokens into its folder; the public key, 32 raw bytes, is for the roster."""
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_guarded(folder / SIGNING_KEY, pem)
+    public_key = write_signing_key(folder / SIGNING_KEY)
     write_guarded(folder / OPERATOR_TOKEN, secrets.token_urlsafe(32).encode() + b"\n")
     write_guarded(folder / SECRET_KEY, secrets.token_hex(32).encode() + b"\n")
+    return public_key
+
+
+def write_signing_key(path: Path) -> bytes:
+    """Draws a new one; its public half, 32 raw bytes."""
+    key = Ed25519PrivateKey.generate()
+    write_guarded(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return raw_public(key)
+
+
+def read_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Raises SettingsError."""
+    try:
+        key = load_pem_private_key(_guarded(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SettingsError(f"{path}: this is not an unencrypted private key in PEM.") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"{path}: this is not an Ed25519 key.")
+    return key
+
+
+def raw_public(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def write_consortium(path: Path, roster: Roster) -> None:
+    """Puts a new roster in the place of the old one. Whoever reads meanwhile finds one of the two, whole."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(consortium_toml(roster))
+        load_consortium(draft)
+        draft.replace(path)
+    except OSError as error:
+        raise SettingsError(f"{path}: it cannot be written: {error.strerror}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def write_guarded(path: Path, content: bytes) -> None:
@@ -219,6 +337,8 @@ class _BankEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     peer_url: str
     public_key: str
     credit_limit: _CreditLimit = CREDIT_LIMIT
+    next_public_key: str | None = None
+    standing: Standing = "member"
 
 
 class _ConsortiumFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,13 +366,31 @@ class _Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     companies: _CompanyLimits = _CompanyLimits()
 
 
+class _TlsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    certificate: str
+    key: str
+
+
+class _PeerTlsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    certificate: str | None = None
+    key: str | None = None
+    authority: str | None = None
+    mutual: bool = False
+
+
 class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ispb: str
     consortium: str = f"../{CONSORTIUM}"
     database: str = f"sqlite:///{DATABASE}"
     public_listen: str | None = None
     peer_listen: str | None = None
+    peer_requests_per_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = PEER_REQUESTS_PER_S
     credit_limits: dict[str, _CreditLimit] = {}
+    tls: _TlsTable | None = None
+    peer_tls: _PeerTlsTable | None = None
+    two_person: bool = False
+    withdrawals_alone: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] = WITHDRAWALS_ALONE
+    backups: str | None = None
     limits: _Limits | None = None
 
 
@@ -289,12 +427,6 @@ def _guarded(path: Path) -> bytes:
 
 
 def _member(bank: _BankEntry, path: Path) -> Member:
-    try:
-        public_key = base64.b64decode(bank.public_key, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise SettingsError(f"{path}: the public key of {bank.slug} is not base64.") from error
-    if len(public_key) != 32:
-        raise SettingsError(f"{path}: the public key of {bank.slug} is not an Ed25519 key of 32 bytes.")
     for url in (bank.public_url, bank.peer_url):
         _place(url, path)
     return Member(
@@ -303,9 +435,23 @@ def _member(bank: _BankEntry, path: Path) -> Member:
         slug=bank.slug,
         public_url=bank.public_url.rstrip("/"),
         peer_url=bank.peer_url.rstrip("/"),
-        public_key=public_key,
+        public_key=_public_key(bank.public_key, bank, path),
         credit_limit=bank.credit_limit,
+        next_public_key=None
+        if bank.next_public_key is None
+        else _public_key(bank.next_public_key, bank, path),
+        standing=bank.standing,
     )
+
+
+def _public_key(text: str, bank: _BankEntry, path: Path) -> bytes:
+    try:
+        public_key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SettingsError(f"{path}: the public key of {bank.slug} is not base64.") from error
+    if len(public_key) != 32:
+        raise SettingsError(f"{path}: the public key of {bank.slug} is not an Ed25519 key of 32 bytes.")
+    return public_key
 
 
 def _ispb(text: str, path: Path) -> Ispb:
@@ -324,6 +470,13 @@ def _all_different(what: str, members: list[Member], path: Path) -> None:
                 f"{path}: {seen[value].slug} ({seen[value].ispb}) and {member.slug} ({member.ispb}) have the same {what}."
             )
         seen[value] = member
+
+
+def _keys_all_different(members: list[Member], path: Path) -> None:
+    keys = [key for member in members for key in member.public_keys]
+    for member in members:
+        if any(keys.count(key) > 1 for key in member.public_keys):
+            raise SettingsError(f"{path}: a public key of {member.slug} ({member.ispb}) stands there twice.")
 
 
 def _place(url: str, path: Path) -> tuple[str, int]:
@@ -365,13 +518,8 @@ def _absolute(database: str, folder: Path, path: Path) -> str:
 
 
 def _signing_key(path: Path, member: Member) -> Ed25519PrivateKey:
-    try:
-        key = load_pem_private_key(_guarded(path), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SettingsError(f"{path}: this is not an unencrypted private key in PEM.") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsError(f"{path}: this is not an Ed25519 key.")
-    if key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) != member.public_key:
+    key = read_signing_key(path)
+    if raw_public(key) not in member.public_keys:
         raise SettingsError(f"{path}: this is not the key that the consortium knows {member.name} by.")
     return key
 
@@ -381,6 +529,46 @@ def _secret(path: Path) -> bytes:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
         raise SettingsError(f"{path}: this is not a secret of 32 bytes, in hexadecimal digits.")
     return bytes.fromhex(text)
+
+
+def _tls(written: _TlsTable | None, folder: Path) -> Tls | None:
+    if written is None:
+        return None
+    certificate, key = folder / written.certificate, folder / written.key
+    _read(certificate)
+    _guarded(key)
+    return Tls(certificate=certificate, key=key)
+
+
+def _peer_tls(written: _PeerTlsTable | None, folder: Path, path: Path) -> PeerTls | None:
+    if written is None:
+        return None
+    if (written.certificate is None) is not (written.key is None):
+        raise SettingsError(f"{path}: peer_tls: a certificate and its key go together.")
+    if written.mutual and (written.certificate is None or written.authority is None):
+        raise SettingsError(f"{path}: peer_tls: mutual needs a certificate and an authority.")
+    own = None
+    if written.certificate is not None and written.key is not None:
+        own = _tls(_TlsTable(certificate=written.certificate, key=written.key), folder)
+    authority = None if written.authority is None else folder / written.authority
+    if authority is not None:
+        _read(authority)
+    return PeerTls(own=own, authority=authority, mutual=written.mutual)
+
+
+def _tls_files(tls: Tls | None, peer_tls: PeerTls | None) -> list[Path]:
+    files = [] if tls is None else [tls.certificate, tls.key]
+    if peer_tls is not None and peer_tls.own is not None:
+        files += [peer_tls.own.certificate, peer_tls.own.key]
+    if peer_tls is not None and peer_tls.authority is not None:
+        files.append(peer_tls.authority)
+    return files
+
+
+def _check_scheme(url: str, tls: Tls | None, path: Path) -> None:
+    """The other way round is no mistake: a proxy may end TLS."""
+    if tls is not None and not url.startswith("https:"):
+        raise SettingsError(f"{path}: with a certificate, the bank is at an https URL, and not at {url}.")
 
 
 def _credit_limits(written: dict[str, int], roster: Roster, own: Ispb, path: Path) -> dict[Ispb, int]:

@@ -7,8 +7,10 @@ every answer is held against what the OpenAPI document says of its route: status
 import asyncio
 import itertools
 import json
+import secrets
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +20,7 @@ from litestar.handlers import HTTPRouteHandler
 from ciranda.api.app import make_app
 from ciranda.api.openapi import document
 from ciranda.engine.limits import LimitRules
+from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.node.node import Node
 from ciranda.wire.problem import STATUS, Problem
@@ -67,6 +70,8 @@ class Door:
         self.ispb = node.bank.ispb
         self.run = runner.run
         self.app = make_app(node)
+        self.cashier = OPERATOR
+        """Whose token brings the money that tests begin with."""
         self.described = document(self.app.routes)["paths"]
         self.shapes: dict[tuple[str, str], dict[int, Any]] = {
             (route.path_format, str(method)): handler.opt["answers"]
@@ -161,6 +166,31 @@ class Door:
     def operate(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         return self.call(method, path, body, token=OPERATOR, **more)
 
+    def operator(self, name: str, role: str, by: str = OPERATOR, **more: Any) -> str:
+        """The token of a new operator."""
+        made = self.call("POST", "/v1/operator/operators", {"name": name, "role": role, **more}, token=by)
+        assert made.status == 201, made
+        return str(made.json["token"])
+
+    def found_two(self, *names: str) -> list[str]:
+        """Where two people must agree: the tokens of the first admins, whom root names alone."""
+        tokens = []
+        for name in names:
+            token, order = drawn(name, "admin")
+            made = self.operate("POST", "/v1/operator/operators", order)
+            assert made.status == 201, made
+            tokens.append(token)
+        return tokens
+
+    def agreed(self, first: str, second: str, name: str, role: str, **more: Any) -> str:
+        """The token of a new operator, whom two admins name together."""
+        token, order = drawn(name, role, **more)
+        proposal = self.call("POST", "/v1/operator/operators", order, token=first)
+        assert proposal.status == 202, proposal
+        path = f"/v1/operator/proposals/{proposal.json['id']}/approvals"
+        assert self.call("POST", path, token=second).json["status"] == "done"
+        return token
+
     def sign_up(self, document: str) -> str:
         """The token of a new customer's session."""
         made = self.call(
@@ -178,7 +208,8 @@ class Door:
         account = self.call("POST", "/v1/accounts", {"kind": "individual"}, token=token).json["address"]
         if amount:
             order = {"account": account, "amount": amount}
-            assert self.operate("POST", "/v1/deposits", order, key=new_key()).status == 201
+            answer = self.call("POST", "/v1/deposits", order, token=self.cashier, key=new_key())
+            assert answer.status == 201, answer
         return Customer(document, token, account)
 
     def pay(self, payer: Customer, body: Any = None, **more: Any) -> Answer:
@@ -188,6 +219,12 @@ class Door:
     def balance(self, customer: Customer) -> int:
         shown = self.call("GET", f"/v1/accounts/{customer.account}", token=customer.token)
         return int(shown.json["balance"])
+
+
+def drawn(name: str, role: str, **more: Any) -> tuple[str, Json]:
+    """A token that an operator has drawn, and what an admin is told of it."""
+    token = f"op_{name}_{secrets.token_urlsafe(32)}"
+    return token, {"name": name, "role": role, "token_hash": sha256(token.encode()).hexdigest(), **more}
 
 
 class Pair(NamedTuple):
@@ -201,10 +238,12 @@ def transfer(source: str, target: str, amount: Any, **more: Any) -> Json:
 
 
 @contextmanager
-def pair(folder: Path, count: int = 2, limits: LimitRules | None = None) -> Iterator[Pair]:
+def pair(
+    folder: Path, count: int = 2, two_person: TwoPerson | None = None, limits: LimitRules | None = None
+) -> Iterator[Pair]:
     """Two banks to call, of a consortium of `count`."""
     with asyncio.Runner() as runner:
-        living = consortium(folder, count, limits=limits)
+        living = consortium(folder, count, two_person=two_person, limits=limits)
         banks: Banks = runner.run(_entered(living.__aenter__()))
         try:
             here, there = (Door(banks[Ispb(ispb)], runner) for ispb in banks.ispbs[:2])

@@ -1,10 +1,16 @@
 """A bank's settings: what `init` writes can be read, and every mistake is told in one sentence, before a port is open."""
 
+import base64
+import contextlib
+import json
 import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ciranda.cli.init import found
 from ciranda.engine.limits import Figures, LimitRules
@@ -17,9 +23,13 @@ from ciranda.settings import (
     consortium_toml,
     load,
     load_consortium,
+    raw_public,
+    write_consortium,
     write_guarded,
     write_keys,
+    write_signing_key,
 )
+from ciranda.tls import Contexts
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +106,8 @@ def test_a_roster_survives_being_written_and_read_whatever_its_names(tmp_path: P
         peer_url="https://bank.example:8443",
         public_key=bytes(range(32)),
         credit_limit=0,
+        next_public_key=bytes(range(1, 33)),
+        standing="joining",
     )
     roster = Roster(
         name="Roda d'água",
@@ -193,6 +205,8 @@ def test_limits_are_off_until_the_bank_switches_them_on(consortium: Path) -> Non
         ("credit_limit = 1000000000000", f"credit_limit = {OWN_BALANCE_MAX + 1}", "credit_limit"),
         ('public_key = "', 'public_key = "%', "not base64"),
         ('public_key = "', 'public_key = "AAAA', "not an Ed25519 key of 32 bytes"),
+        ("credit_limit = 1000000000000", 'next_public_key = "AAAA"', "not an Ed25519 key of 32 bytes"),
+        ("credit_limit = 1000000000000", 'standing = "gone"', "standing"),
     ],
 )
 def test_a_mistake_in_consortium_toml_is_told(consortium: Path, old: str, new: str, says: str) -> None:
@@ -236,6 +250,37 @@ def test_a_mistake_in_consortium_toml_is_told(consortium: Path, old: str, new: s
         ("# [limits]", "[limits]\nper_nite = 5", "unknown field `per_nite`"),
         ("# [limits]", "[limits]\nper_day = -5", "per_day"),
         ("# [limits]", "[limits.companies]\nper_day = 10.5", "per_day"),
+        (
+            "# [credit_limits]\n# 10000002 = 50000000",
+            "peer_requests_per_s = 0",
+            "peer_requests_per_s",
+        ),
+        (
+            "# [credit_limits]\n# 10000002 = 50000000",
+            '[tls]\ncertificate = "tls.crt"',
+            "missing required field `key`",
+        ),
+        (
+            "# [credit_limits]\n# 10000002 = 50000000",
+            '[tls]\ncertificate = "tls.crt"\nkey = "tls.key"',
+            "tls.crt: there is no such file",
+        ),
+        (
+            "# [credit_limits]\n# 10000002 = 50000000",
+            '[tls]\ncertificate = "bank.toml"\nkey = "secret.key"',
+            "is at an https URL",
+        ),
+        (
+            "# [credit_limits]\n# 10000002 = 50000000",
+            '[peer_tls]\ncertificate = "bank.toml"',
+            "go together",
+        ),
+        ("# [credit_limits]\n# 10000002 = 50000000", "[peer_tls]\nmutual = true", "mutual needs"),
+        (
+            "# [credit_limits]\n# 10000002 = 50000000",
+            '[peer_tls]\nauthority = "no.crt"',
+            "no.crt: there is no such file",
+        ),
     ],
 )
 def test_a_mistake_in_bank_toml_is_told(consortium: Path, old: str, new: str, says: str) -> None:
@@ -271,6 +316,95 @@ def test_another_banks_key_is_refused(consortium: Path) -> None:
     shutil.copy(consortium / "jatoba" / "signing.key", consortium / "ipe" / "signing.key")
     with pytest.raises(SettingsError, match="not the key that the consortium knows Ipê by"):
         load(consortium / "ipe" / "bank.toml")
+
+
+def test_a_bank_starts_with_either_of_its_two_keys(consortium: Path) -> None:
+    folder = consortium / "ipe"
+    public_key = write_signing_key(folder / "signing.key.next")
+    text = f'next_public_key = "{base64.b64encode(public_key).decode()}"\ncredit_limit = 1000000000000'
+    change(consortium / "consortium.toml", "credit_limit = 1000000000000", text)
+    assert raw_public(load(folder / "bank.toml").signing_key) != public_key
+    (folder / "signing.key.next").replace(folder / "signing.key")
+    assert raw_public(load(folder / "bank.toml").signing_key) == public_key
+
+
+def test_a_key_that_stands_in_the_roster_twice_is_told(consortium: Path) -> None:
+    path = consortium / "consortium.toml"
+    theirs = base64.b64encode(load_consortium(path).members[Ispb("10000002")].public_key).decode()
+    change(
+        path, "credit_limit = 1000000000000", f'credit_limit = 1000000000000\nnext_public_key = "{theirs}"'
+    )
+    with pytest.raises(SettingsError, match="stands there twice"):
+        load_consortium(path)
+
+
+def test_a_roster_is_replaced_whole_or_not_at_all(consortium: Path) -> None:
+    path = consortium / "consortium.toml"
+    before, roster = path.read_bytes(), load_consortium(path)
+    with pytest.raises(SettingsError):
+        write_consortium(path, replace(roster, currency="R$"))
+    assert path.read_bytes() == before
+    write_consortium(path, replace(roster, version=2))
+    assert load_consortium(path).version == 2
+    assert sorted(file.name for file in consortium.iterdir()) == ["consortium.toml", "ipe", "jatoba"]
+
+
+def test_init_with_tls_gives_each_bank_a_certificate_that_only_it_can_use(tmp_path: Path) -> None:
+    folder = tmp_path / "consortium"
+    found(folder, banks=2, base_port=8100, database=None, tls=True)
+    ipe, jatoba = (load(folder / slug / "bank.toml") for slug in ("ipe", "jatoba"))
+    for bank in (ipe, jatoba):
+        assert bank.member.public_url.startswith("https://127.0.0.1:")
+        assert bank.tls is not None
+        Contexts(bank)
+    assert ipe.tls is not None
+    assert jatoba.tls is not None
+    ipe.tls.key.write_bytes(jatoba.tls.key.read_bytes())
+    with pytest.raises(SettingsError, match="is not a certificate that"):
+        Contexts(ipe)
+    ipe.tls.key.chmod(0o640)
+    with pytest.raises(SettingsError, match="others may read it"):
+        load(folder / "ipe" / "bank.toml")
+
+
+ENTRY = {
+    "ispb": "10000001",
+    "name": "Ipê",
+    "slug": "ipe",
+    "public_url": "http://127.0.0.1:8101",
+    "peer_url": "http://127.0.0.1:8201",
+    "public_key": "A" * 43 + "=",
+    "credit_limit": 5,
+    "next_public_key": "B" * 42 + "E=",
+    "standing": "left",
+}
+values = st.sampled_from(
+    ['"', "[", "]]", "http://[", "http://a:99999999", "=", "é", "\0", "0", "-1", "9" * 30]
+) | st.text(max_size=20)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(sorted(ENTRY)), values), st.binary(max_size=20))
+def test_any_roster_is_read_or_refused_with_one_sentence(
+    tmp_path: Path, damage: dict[str, str], tail: bytes
+) -> None:
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in (ENTRY | damage).items()]
+    path = tmp_path / "consortium.toml"
+    text = "\n".join(['name = "Ciranda"', "[[bank]]", *lines, ""])
+    path.write_bytes(text.encode("utf-8", "surrogatepass") + tail)
+    with contextlib.suppress(SettingsError):
+        roster = load_consortium(path)
+        path.write_text(consortium_toml(roster))
+        assert load_consortium(path) == roster
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_roster_or_refused_with_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "consortium.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError):
+        load_consortium(path)
 
 
 def test_a_key_file_is_closed_to_others_and_never_written_over(tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ def test_every_variable_of_the_environment_is_in_the_reference() -> None:
         ("### consortium.toml", (settings._ConsortiumFile, settings._BankEntry)),
         ("### bank.toml", (settings._BankFile,)),
         ("### Limits", (settings._Limits,)),
+        ("### The table [tls]", (settings._TlsTable,)),
+        ("### The table [peer_tls]", (settings._PeerTlsTable,)),
     ],
 )
 def test_every_setting_is_in_its_table_with_its_default(heading: str, kinds: tuple[Any, ...]) -> None:
@@ -154,8 +156,8 @@ def test_every_setting_is_in_its_table_with_its_default(heading: str, kinds: tup
     }
     for kind in kinds:
         for field in msgspec.structs.fields(kind):
-            default = "" if field.default is msgspec.NODEFAULT else str(field.default or "none")
-            if field.name in ("public_listen", "peer_listen", "credit_limits", "companies"):
+            default = "" if field.default is msgspec.NODEFAULT else str(field.default)
+            if field.default is None or field.name in ("credit_limits", "companies"):
                 assert field.name in {name for name, _ in told}
             else:
                 assert (field.name, default) in told
@@ -172,7 +174,9 @@ def test_every_metric_and_every_log_event_is_in_the_reference() -> None:
                 <= told
             ), path
     metrics = SOURCES[pages.ROOT / "src/ciranda/api/health.py"]
-    for kind, name in re.findall(r"\b(Counter|Gauge|Histogram)\(\s*\"(ciranda_\w+)\"", metrics):
+    for kind, name in re.findall(
+        r"\b(Counter|Gauge|Histogram)(?:MetricFamily)?\(\s*\"(ciranda_\w+)\"", metrics
+    ):
         assert (f"{name}_total" if kind == "Counter" else name) in told
 
 
@@ -208,4 +212,4 @@ def test_the_sentences_of_each_section_are_numbered_without_a_gap() -> None:
     for section in "1234568":
         found = re.findall(rf"^- \*\*{section}\.(\d+)\*\*", pages.text(PROTOCOL), re.MULTILINE)
         assert found == [str(number + 1) for number in range(len(found))]
-    assert len(re.findall(r"^- \*\*\d", pages.text(PROTOCOL), re.MULTILINE)) == 44
+    assert len(re.findall(r"^- \*\*\d", pages.text(PROTOCOL), re.MULTILINE)) == 46

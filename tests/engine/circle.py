@@ -108,7 +108,7 @@ class BankInMemory:
         kind = AccountKind.JOINT if len(holders) > 1 else AccountKind.INDIVIDUAL
         account = customers_account(address, kind, holders, signatures, NOW)  # type: ignore[arg-type]
         self.view.accounts[address] = account
-        self.view.limits[address] = Limits(account=address)
+        self.view.chosen[address] = Limits(account=address)
         for holder in holders:
             self.view.customers[holder] = Customer(
                 document=holder, name="Ana", individual=None, created_at=NOW
@@ -194,7 +194,7 @@ class FrugalBank(BankInMemory):
         seen.records = _only(whole.records, needs.questions([input]) | needs.records([input], seen))
         seen.mandates = _only(whole.mandates, needs.mandates([input], seen))
         seen.accounts = _only(whole.accounts, needs.accounts([input], seen))
-        seen.limits = _only(whole.limits, needs.limits([input], seen))
+        seen.chosen = _only(whole.chosen, needs.limits([input], seen))
         seen.spent = {key: whole.spent[key] for key in needs.spent(seen, self.now)}
         return seen
 

@@ -14,6 +14,7 @@ from ciranda.assembly import SystemDice, WallClock, make_node
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.limits import LimitRules
+from ciranda.engine.operator import TwoPerson
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied
 from ciranda.identity import VAULT, AccountId, Address, Document, Ispb, parse_document
@@ -82,13 +83,30 @@ class DirectPeers:
         """Somebody is always there."""
 
 
+class MovableClock(WallClock):
+    """The wall clock, as far ahead as a test wants."""
+
+    ahead_ms = 0
+
+    def now(self) -> Instant:
+        return Instant(super().now() + self.ahead_ms)
+
+
 class Banks:
     """A consortium of such banks. Every one has Ana and Bia as customers, each with R$ 1.000 in her account."""
 
     def __init__(
-        self, folder: Path, count: int, witnesses: int, deadline_ms: int, limits: LimitRules | None = None
+        self,
+        folder: Path,
+        count: int,
+        witnesses: int,
+        deadline_ms: int,
+        two_person: TwoPerson | None = None,
+        limits: LimitRules | None = None,
     ) -> None:
         self.folder = folder
+        self.two_person = two_person
+        self.clock = MovableClock()
         self.network = Network()
         self.limits = limits
         self.ispbs = ISPBS[:count]
@@ -119,8 +137,14 @@ class Banks:
         return self.network.nodes[ispb]
 
     async def start(self, ispb: Ispb) -> Node:
-        bank = Bank(ispb=ispb, roster=self.roster, mandate_secret=ispb.encode() * 4, limits=self.limits)
-        clock, dice = WallClock(), SystemDice()
+        bank = Bank(
+            ispb=ispb,
+            roster=self.roster,
+            mandate_secret=ispb.encode() * 4,
+            two_person=self.two_person,
+            limits=self.limits,
+        )
+        clock, dice = self.clock, SystemDice()
         url = f"sqlite:///{self.folder}/{ispb}.db"
         migrate(url)
         store = make_store(url, bank, clock, dice)
@@ -242,9 +266,10 @@ async def consortium(
     count: int = 4,
     witnesses: int = 3,
     deadline_ms: int = DEADLINE_MS,
+    two_person: TwoPerson | None = None,
     limits: LimitRules | None = None,
 ) -> Any:
-    banks = Banks(folder, count, witnesses, deadline_ms, limits)
+    banks = Banks(folder, count, witnesses, deadline_ms, two_person, limits)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

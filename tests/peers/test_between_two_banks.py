@@ -168,7 +168,7 @@ async def serving(app: App, sock: socket.socket) -> AsyncIterator[None]:
 class Circle:
     """A asks over HTTP; at B's address is whatever the test puts there."""
 
-    def __init__(self, sock: socket.socket, **limits: int) -> None:
+    def __init__(self, sock: socket.socket, **limits: Any) -> None:
         self.port = sock.getsockname()[1]
         self.roster = roster_at(self.port)
         self.book = Book(11)
@@ -245,7 +245,7 @@ def test_many_questions_each_get_their_own_answer() -> None:
     asyncio.run(story())
 
 
-def test_a_lone_question_leaves_while_others_are_under_way_and_batches_form_only_behind_them() -> None:
+def test_a_question_leaves_soon_though_others_hang_and_batches_form_behind_them() -> None:
     async def story() -> None:
         async with circle() as two:
             two.bank.tongue.clear()
@@ -864,22 +864,161 @@ def test_beyond_its_measure_the_listener_says_come_back_soon() -> None:
     asyncio.run(story())
 
 
-def test_a_batch_repeated_by_a_thief_gets_the_same_harmless_answer() -> None:
+async def post(two: Circle, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{two.port}{PATH}", data=body, headers=headers) as response,
+    ):
+        return response.status, await response.read()
+
+
+def test_a_batch_repeated_by_a_thief_is_refused_before_its_body_is_read() -> None:
     async def story() -> None:
         async with circle() as two:
             body = batch(questions=(find(1), find(2)))
             headers = signed(two, body)
-            for _ in range(2):
-                async with (
-                    aiohttp.ClientSession() as session,
-                    session.post(
-                        f"http://127.0.0.1:{two.port}{PATH}", data=body, headers=headers
-                    ) as response,
-                ):
-                    assert response.status == 200
-                    Seal(A, KEYS[A], two.roster).verify_response(
-                        headers, 200, response.headers.items(), await response.read(), NOW
-                    )
+            assert (await post(two, headers, body))[0] == 200
+            for again in (headers, relabelled(headers)):
+                status, said = await post(two, again, body)
+                assert (status, b"heard before" in said) == (401, True)
+            assert two.bank.batches == [2]
+
+    asyncio.run(story())
+
+
+def relabelled(headers: dict[str, str]) -> dict[str, str]:
+    """The label of a signature is not signed, and a thief may choose another."""
+    return {
+        name: "other" + value.removeprefix("ciranda") if name.startswith("signature") else value
+        for name, value in headers.items()
+    }
+
+
+def test_the_same_words_signed_twice_in_one_second_are_two_requests() -> None:
+    async def story() -> None:
+        async with circle() as two:
+            seal, body = Seal(A, KEYS[A], two.roster, "once"), batch()
+            assert [(await post(two, seal.sign_request(B, body, NOW), body))[0] for _ in range(3)] == [
+                200
+            ] * 3
+
+    asyncio.run(story())
+
+
+def test_one_member_cannot_take_all_of_the_listeners_places() -> None:
+    async def story() -> None:
+        sock = bound_socket()
+        two = Circle(sock)
+        async with serving(two.listener(share_max=2), sock):
+            await two.peers.start()
+            two.bank.tongue.clear()
+            waiting = []
+            for number in range(2):
+                waiting.append(asyncio.create_task(two.ask(number)))
+                await two.until(lambda: len(two.bank.batches) == len(waiting))
+            body = batch()
+            assert await knock(
+                two, body=body, headers=Seal(A, KEYS[A], two.roster, "more").sign_request(B, body, NOW)
+            ) == (
+                503,
+                "overloaded",
+            )
+            theirs = batch(sender=C)
+            answering = asyncio.create_task(post(two, signed(two, theirs, sender=C), theirs))
+            await two.until(lambda: len(two.bank.batches) == 3)
+            two.bank.tongue.set()
+            assert (await answering)[0] == 200
+            assert await asyncio.gather(*waiting) == [payee(find(0)), payee(find(1))]
+            await two.peers.close()
+
+    asyncio.run(story())
+
+
+def test_a_member_that_asks_too_often_waits_for_the_next_second() -> None:
+    async def story() -> None:
+        sock = bound_socket()
+        two = Circle(sock)
+        clock = [NOW]
+        async with serving(two.listener(requests_per_s=3, now=lambda: clock[0]), sock):
+            seal, body = Seal(A, KEYS[A], two.roster), batch()
+            statuses = [(await post(two, seal.sign_request(B, body, NOW), body))[0] for _ in range(5)]
+            assert statuses == [200, 200, 200, 503, 503]
+            clock[0] += 1
+            assert (await post(two, seal.sign_request(B, body, NOW), body))[0] == 200
+
+    asyncio.run(story())
+
+
+def test_what_members_send_at_once_is_bounded_all_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        sock = bound_socket()
+        two = Circle(sock)
+        monkeypatch.setattr("ciranda.api.peer_messages.BYTES_MAX", 10)
+        listener = two.listener()
+        async with serving(listener, sock):
+            head = f"POST {PATH} HTTP/1.1\r\nhost: b\r\ncontent-length: 1000\r\n"
+            lines = "".join(f"{name}: {value}\r\n" for name, value in signed(two, b"").items())
+            reader, writer = await asyncio.open_connection("127.0.0.1", two.port)
+            writer.write(f"{head}{lines}\r\n{{{{{{{{{{{{{{{{{{{{{{{{".encode())
+            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+            writer.close()
+            await writer.wait_closed()
+            assert (listener._bytes, listener._requests) == (0, 0)
+
+    asyncio.run(story())
+
+
+# A roster that changes.
+
+
+def test_a_peer_that_is_added_moved_and_struck_out_is_found_found_again_and_forgotten() -> None:
+    async def story() -> None:
+        async with circle() as two:
+            alone = msgspec.structs.replace(two.roster, members={A: two.roster.members[A]})
+            two.peers.change(alone, KEYS[A])
+            with pytest.raises(PeerUnreachable):
+                await two.ask()
+            two.peers.change(two.roster, KEYS[A])
+            assert await two.ask() == payee(find(1))
+            elsewhere = bound_socket()
+            moved = msgspec.structs.replace(
+                two.roster.members[B], peer_url=f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+            )
+            async with serving(two.listener(), elsewhere):
+                heard = len(two.bank.batches)
+                two.peers.change(
+                    msgspec.structs.replace(two.roster, members=two.roster.members | {B: moved}), KEYS[A]
+                )
+                assert await two.ask(2) == payee(find(2))
+                assert len(two.bank.batches) > heard
+
+    asyncio.run(story())
+
+
+def test_a_bank_speaks_with_its_next_key_as_soon_as_its_peers_know_it() -> None:
+    following = Ed25519PrivateKey.from_private_bytes(b"the next" * 4)
+
+    async def story() -> None:
+        sock = bound_socket()
+        two = Circle(sock)
+        listener = two.listener()
+        async with serving(listener, sock):
+            await two.peers.start()
+            both = msgspec.structs.replace(
+                two.roster.members[A], next_public_key=following.public_key().public_bytes_raw()
+            )
+            roster = msgspec.structs.replace(two.roster, members=two.roster.members | {A: both})
+            listener.change(roster, KEYS[B])
+            assert await two.ask(1) == payee(find(1))
+            two.peers.change(roster, following)
+            assert await two.ask(2) == payee(find(2))
+            only = msgspec.structs.replace(both, public_key=both.next_public_key, next_public_key=None)
+            listener.change(msgspec.structs.replace(roster, members=roster.members | {A: only}), KEYS[B])
+            assert await two.ask(3) == payee(find(3))
+            two.peers.change(roster, KEYS[A])
+            with pytest.raises(PeerUnreachable):
+                await two.ask(4)
+            await two.peers.close()
 
     asyncio.run(story())
 

@@ -52,8 +52,8 @@ FAULTS = (
         changes=(
             Change(
                 "storage.store:SqlStore.open",
-                "await self._write(self._prepare_own_accounts)",
-                "await self._write(self._prepare_own_accounts)\n"
+                "await self.prepare_for(self._bank.roster)",
+                "await self.prepare_for(self._bank.roster)\n"
                 "    self._database._database._connection.execute('UPDATE payments SET promised = NULL, accepted = NULL')",
             ),
         ),
@@ -198,8 +198,8 @@ FAULTS = (
         changes=(
             Change(
                 "storage.store:SqlStore.open",
-                "await self._write(self._prepare_own_accounts)",
-                "await self._write(self._prepare_own_accounts)\n"
+                "await self.prepare_for(self._bank.roster)",
+                "await self.prepare_for(self._bank.roster)\n"
                 "    self._database._database._connection.execute('DELETE FROM keys')",
             ),
         ),
@@ -376,8 +376,8 @@ FAULTS = (
         changes=(
             Change(
                 "wire.signature:Seal._read_our_form",
-                "key.verify(base64.b64decode(signature[1]), text)",
-                "pass",
+                "if not _signed(base64.b64decode(signature[1]), text, keys):",
+                "if False:",
             ),
         ),
         within=20,

@@ -12,6 +12,7 @@ from ciranda.engine.customer import Customer
 from ciranda.engine.input import Begin, Heard, Input, OpenAccount
 from ciranda.engine.key import Claim
 from ciranda.engine.limits import LimitRules
+from ciranda.engine.operator import TwoPerson
 from ciranda.engine.record import Record
 from ciranda.engine.reply import AccountMade, Answered, Paid, Reply
 from ciranda.identity import (
@@ -65,7 +66,12 @@ class SeededDice:
         return self._random.uniform(low, high)
 
 
-def bank(ispb: Ispb = A, credit_limit: int = 1_000_000, limits: LimitRules | None = None) -> Bank:
+def bank(
+    ispb: Ispb = A,
+    credit_limit: int = 1_000_000,
+    two_person: TwoPerson | None = None,
+    limits: LimitRules | None = None,
+) -> Bank:
     members = {
         member: Member(
             ispb=member,
@@ -79,7 +85,7 @@ def bank(ispb: Ispb = A, credit_limit: int = 1_000_000, limits: LimitRules | Non
         for member in (A, B)
     }
     roster = Roster(name="Roda", currency="BRL", version=1, witnesses=1, deadline_ms=5_000, members=members)
-    return Bank(ispb=ispb, roster=roster, mandate_secret=bytes(32), limits=limits)
+    return Bank(ispb=ispb, roster=roster, mandate_secret=bytes(32), two_person=two_person, limits=limits)
 
 
 def customer(document: Document, name: str = "Ana") -> Customer:
@@ -173,10 +179,12 @@ class Book:
         ispb: Ispb = A,
         seed: int = 0,
         credit_limit: int = 1_000_000,
+        two_person: TwoPerson | None = None,
         limits: LimitRules | None = None,
     ) -> None:
         self.clock = HandSetClock()
-        self.store = make_store(url, bank(ispb, credit_limit, limits), self.clock, SeededDice(seed))
+        its_bank = bank(ispb, credit_limit, two_person, limits)
+        self.store = make_store(url, its_bank, self.clock, SeededDice(seed))
         try:
             self.wait(self.store.open())
         except BaseException:

@@ -374,10 +374,13 @@ class Person:
 class Consortium:
     """All banks of one folder."""
 
-    def __init__(self, folder: Path, banks: int, database: str | None, workers: int) -> None:
+    def __init__(
+        self, folder: Path, banks: int, database: str | None, workers: int, init: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         template = () if database is None else ("--database", database)
-        made = ciranda("init", folder, "--banks", banks, "--base-port", _free_base_port(banks), *template)
+        port = _free_base_port(banks)
+        made = ciranda("init", folder, "--banks", banks, "--base-port", port, *template, *init)
         assert made.returncode == 0, made.stdout + made.stderr
         roster = tomllib.loads(self.roster_file.read_text())
         self.banks = [Bank(folder, entry, workers) for entry in roster["bank"]]
@@ -426,6 +429,12 @@ class Consortium:
     def bank_of(self, address: str) -> Bank:
         return self._of[address.split(".")[0]]
 
+    def met(self, entry: Mapping[str, str]) -> Bank:
+        """A bank that was added to the folder, and is not started yet."""
+        bank = self._of[entry["ispb"]] = Bank(self.folder, entry, self.banks[0].workers)
+        self.banks.append(bank)
+        return bank
+
     def money(self) -> int:
         """What all customers of all banks have together."""
         return sum(bank.audit()["balances"]["customers"] for bank in self.banks)
@@ -450,10 +459,11 @@ def consortium(
     deadline_ms: int | None = None,
     database: str | None = None,
     workers: int = 1,
+    init: Sequence[str] = (),
     before_start: Callable[["Consortium"], None] | None = None,
 ) -> Iterator[Consortium]:
-    """Banks that run and know each other, until the end of the block."""
-    circle = Consortium(folder, banks, database, workers)
+    """Banks that run and know each other, until the end of the block. `init`: more options for `ciranda init`."""
+    circle = Consortium(folder, banks, database, workers, init)
     if deadline_ms is not None:
         circle.set_deadline(deadline_ms)
     if before_start is not None:

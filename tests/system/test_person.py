@@ -23,7 +23,7 @@ class Terminal:
     """A person's own terminal: their sessions, their language, the consortium that they use."""
 
     def __init__(self, consortium: Path, home: Path, lang: str = "en_GB.UTF-8") -> None:
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "CIRANDA_CONFIG_HOME": str(home),
             "CIRANDA_CONSORTIUM": str(consortium),
@@ -35,7 +35,7 @@ class Terminal:
         """What the command said, on either stream; it must end with this code."""
         command = [*CIRANDA, *(str(word) for word in words)]
         done = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr

@@ -22,6 +22,7 @@ class Fate(Enum):
     """The request never arrives."""
     ANSWER_IS_LOST = auto()
     COMES_TWICE = auto()
+    """The copy arrives after it, and is refused."""
     ANSWER_IS_GARBAGE = auto()
 
 
@@ -83,8 +84,9 @@ class Line:
                 self.say(request)
                 return None
             case Fate.COMES_TWICE:
-                self.say(request)
-                return self.say(request)
+                answer, copy = self.say(request), self.say(request)
+                assert (answer.status, copy.status) in ((200, 401), (401, 401), (503, 401)), copy
+                return answer
             case Fate.ANSWER_IS_GARBAGE:
                 answer = self.say(request)
                 return answer._replace(body=answer.body[::-1])

@@ -160,7 +160,10 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
-@given(st.text())
+nearly = st.from_regex(r"E?[0-9A-Z]{7,9}\.?[0-9\u0663]{3,13}\.?[0-9a-zA-Z\u00b2]{1,21}\n?", fullmatch=True)
+
+
+@given(st.text() | nearly)
 def test_any_text_is_read_or_refused_and_nothing_worse(text: str) -> None:
     for parse in (parse_address, parse_ispb, parse_document, parse_end_to_end_id):
         with suppress(ValueError):

@@ -1,5 +1,6 @@
 """A message counts only if a member signed it, for us, and, if it is an answer, for the request that we sent."""
 
+import contextlib
 import datetime
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, Mapp
 from http_message_signatures.algorithms import ED25519
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ciranda.identity import Ispb
 from ciranda.roster import Member, Roster
@@ -147,6 +149,75 @@ def test_an_expired_request_is_refused() -> None:
 def test_a_request_from_the_future_is_refused() -> None:
     with pytest.raises(BadSignature, match="future"):
         accept(request(), now=NOW - WINDOW_S - 1)
+
+
+def test_a_signature_that_outlives_its_memory_is_refused() -> None:
+    with pytest.raises(BadSignature, match="longer"):
+        accept(foreign(expires=WINDOW_S + 1))
+
+
+def test_two_requests_of_the_same_words_and_second_are_not_the_same() -> None:
+    one = seal(A)
+    first, second = one.sign_request(B, BODY, NOW), one.sign_request(B, BODY, NOW)
+    assert first["signature"] != second["signature"]
+    assert seal(B).verify_request(first.items(), NOW).mark != seal(B).verify_request(second.items(), NOW).mark
+
+
+def test_what_tells_requests_apart_is_nothing_that_a_thief_can_alter() -> None:
+    headers = request()
+    renamed = {
+        name: value.replace("ciranda=", "x=", 1) if name.startswith("signature") else value
+        for name, value in headers.items()
+    }
+    more = headers | {"x-more": "1"}
+    marks = {seal(B).verify_request(one.items(), NOW).mark for one in (headers, renamed, more)}
+    assert len(marks) == 1
+
+
+# Two keys.
+
+NEXT = Ed25519PrivateKey.from_private_bytes(b"the next" * 4)
+CHANGING = replace(
+    ROSTER,
+    members=ROSTER.members
+    | {A: replace(ROSTER.members[A], next_public_key=NEXT.public_key().public_bytes_raw())},
+)
+RETIRED = replace(
+    ROSTER,
+    members=ROSTER.members | {A: replace(ROSTER.members[A], public_key=NEXT.public_key().public_bytes_raw())},
+)
+
+
+@pytest.mark.parametrize("key", [KEYS[A], NEXT], ids=["present", "next"])
+def test_while_a_bank_changes_its_key_both_are_its_own(key: Ed25519PrivateKey) -> None:
+    reader = Seal(B, KEYS[B], CHANGING)
+    assert reader.verify_request(seal(A, key).sign_request(B, BODY, NOW).items(), NOW).sender == A
+    renamed = {
+        name: value.replace("ciranda=", "x=", 1) if name.startswith("signature") else value
+        for name, value in seal(A, key).sign_request(B, BODY, NOW).items()
+    }
+    assert reader.verify_request(renamed.items(), NOW).sender == A
+
+
+def test_a_key_that_was_taken_out_is_a_strangers_and_so_is_the_next_one_before_it_is_known() -> None:
+    for roster, key in ((RETIRED, KEYS[A]), (ROSTER, NEXT), (CHANGING, STRANGER), (CHANGING, KEYS[C])):
+        with pytest.raises(BadSignature, match="not the member's"):
+            Seal(B, KEYS[B], roster).verify_request(seal(A, key).sign_request(B, BODY, NOW).items(), NOW)
+
+
+def test_another_banks_next_key_is_not_ones_own() -> None:
+    headers = Seal(C, NEXT, ROSTER).sign_request(B, BODY, NOW)
+    with pytest.raises(BadSignature):
+        Seal(B, KEYS[B], CHANGING).verify_request(headers.items(), NOW)
+
+
+def test_a_seal_changes_its_hand_and_its_eye_in_one_moment() -> None:
+    changing = seal(A)
+    changing.change(NEXT, RETIRED)
+    headers = changing.sign_request(B, BODY, NOW)
+    assert Seal(B, KEYS[B], RETIRED).verify_request(headers.items(), NOW).sender == A
+    with pytest.raises(BadSignature):
+        seal(B).verify_request(headers.items(), NOW)
 
 
 # What another implementation of the standard would write, and read.
@@ -325,6 +396,10 @@ texts = st.text(max_size=60) | st.sampled_from(
         f'a=("@method";req);keyid=1;tag="{TAG}"',
         f'a=("@method");keyid="{A}";created=1e9;tag="{TAG}"',
         "a=:AAAA:",
+        f'ciranda=("@method");created=1;expires=2;nonce="a\\"b";keyid="{A}";tag="{TAG}"',
+        f'ciranda=("@method");created=9999999999999999;expires=-1;nonce=:AA==:;keyid="{A}";tag="{TAG}"',
+        "sha-256=:AAAA:, sha-256=:AAAA:",
+        "\u00b2\u0663\ud800",
     ]
 )
 
@@ -337,3 +412,17 @@ def test_any_headers_are_refused_with_one_exception(damage: dict[str, str]) -> N
                 accept(headers)
             with pytest.raises(BadSignature):
                 check(request(), headers)
+
+
+@given(st.data())
+def test_a_request_with_any_character_altered_is_refused_or_is_the_same_request(data: st.DataObject) -> None:
+    headers = seal(A).sign_request(B, BODY, NOW)
+    original = seal(B).verify_request(headers.items(), NOW).mark
+    name = data.draw(st.sampled_from(sorted(headers)))
+    place = data.draw(st.integers(0, len(headers[name]) - 1))
+    altered = data.draw(st.characters() | st.sampled_from('A=:;",()\n\x00'))
+    changed = headers | {name: headers[name][:place] + altered + headers[name][place + 1 :]}
+    with contextlib.suppress(BadSignature):
+        read = seal(B).verify_request(changed.items(), NOW)
+        read.check_body(BODY)
+        assert (read.sender, read.mark) == (A, original)

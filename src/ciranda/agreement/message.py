@@ -41,8 +41,9 @@ class Prepare(_Message, frozen=True, kw_only=True, tag=True):
     header: Header
     parts: tuple[Part, ...]
     """The transfers that concern the bank that is asked, and no others."""
-    payer: Document
-    """The customer of the coordinator who asks for the payment."""
+    payer: Document | None
+    """The customer of the coordinator who asks for the payment: for a bank that is to debit somebody, whose mandate
+    names that customer. It is nobody else's business."""
     permissions: tuple[Permission, ...]
     description: str | None
     reference: str | None
@@ -178,7 +179,8 @@ class AccountShown(_Message, frozen=True, kw_only=True, tag=True):
     kind: str
     status: str
     signatures: str | None
-    holders: tuple[tuple[Document, str], ...]
+    holders: tuple[tuple[str, str], ...]
+    """Document and name of each, both masked: whoever may spend from an account need not know its holders."""
     balance: int | None
     held: int | None
     available: int | None

@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from ciranda.api import (
     accounts,
+    actions,
     bank,
     batches,
     customers,
@@ -23,8 +24,10 @@ from ciranda.api import (
     mandates,
     openapi,
     operator,
+    operators,
     payees,
     payments,
+    proposals,
     sessions,
 )
 from ciranda.api.answers import problem_of, refused
@@ -67,6 +70,16 @@ ROUTES = [
     operator.block,
     operator.unblock,
     operator.close,
+    operator.set_limit,
+    operators.add_operator,
+    operators.list_operators,
+    operators.end_operator,
+    operators.renew_token,
+    proposals.list_proposals,
+    proposals.show_proposal,
+    proposals.approve,
+    proposals.reject,
+    actions.list_actions,
     health.live,
     health.ready,
     health.metrics,

@@ -37,6 +37,7 @@ async def show_bank(request: Request[Any, Any, Any]) -> Response[bytes]:
             peers=[
                 PeerView(ispb=peer.ispb, name=peer.name, reachable=node.peers.reachable(peer.ispb))
                 for peer in roster.peers_of(node.bank.ispb)
+                if roster.has(peer.ispb)
             ],
         )
     )

@@ -5,6 +5,7 @@ is brought to Unicode's normal form C, so that two spellings of one name are one
 """
 
 import re
+import time
 import unicodedata
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from litestar.exceptions import ClientException
 
 from ciranda.api.answers import Stopped, bad_request
 from ciranda.identity import Address, Document, Ispb, parse_address, parse_document, parse_ispb
+from ciranda.instant import Instant, parse_rfc3339
 from ciranda.wire.problem import problem
 
 T = TypeVar("T")
@@ -22,6 +24,12 @@ NAME_MAX = 120
 DESCRIPTION_MAX = 140
 REFERENCE = re.compile(r"[A-Za-z0-9]{1,35}")
 
+TIME_MAX = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: with an offset, a later instant can be written, but it cannot be shown again."""
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 
@@ -102,3 +110,24 @@ def document(value: str) -> Document:
         return parse_document(value)
     except ValueError as error:
         raise Stopped(problem("invalid_document")) from error
+
+
+def expiry(field: str, value: str) -> Instant:
+    """A time in the future."""
+    expires_at = moment(field, value)
+    if expires_at <= time.time() * 1000:
+        bad_request(field, "in the future, and not after the year 9999")
+    return expires_at
+
+
+def moment(field: str, value: str) -> Instant:
+    value = value.upper()
+    try:
+        instant = parse_rfc3339(value) if _RFC3339.fullmatch(value) else None
+    except (ValueError, OverflowError):
+        instant = None
+    if instant is None:
+        bad_request(field, "a time of RFC 3339, such as 2030-01-31T12:00:00.000Z")
+    if not 0 <= instant <= TIME_MAX:
+        bad_request(field, "between the years 1970 and 9999")
+    return instant

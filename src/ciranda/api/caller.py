@@ -1,9 +1,10 @@
 """Who is calling: every route says who may, and that is settled before its body is looked at.
 
-A customer is known by a session's token, the operator by the bank's; both travel as `Authorization: Bearer`.
+A customer is known by a session's token, an operator by their own or the bank's; all travel as `Authorization: Bearer`.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -11,32 +12,61 @@ from litestar.handlers import BaseRouteHandler
 
 from ciranda.api.answers import stop
 from ciranda.engine.customer import Customer
+from ciranda.engine.operator import Operator, Right
 from ciranda.identity import Document
 from ciranda.node.node import Node
 
 TOKEN_MAX = 200
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 
 async def customer_only(connection: Connection, _handler: BaseRouteHandler) -> None:
-    if not isinstance(await _recognise(connection), Customer):
-        stop("forbidden")
+    caller = await _recognise(connection)
+    if isinstance(caller, Operator):
+        await _turn_away(connection, caller)
 
 
-async def operator_only(connection: Connection, _handler: BaseRouteHandler) -> None:
-    if await _recognise(connection) != "operator":
+def may(right: Right) -> Guard:
+    """Operators with this right, and nobody else."""
+
+    async def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
+        caller = await _recognise(connection)
+        if not isinstance(caller, Operator):
+            stop("forbidden")
+        await _need(connection, caller, right)
+
+    return guard
+
+
+async def any_operator(connection: Connection, _handler: BaseRouteHandler) -> None:
+    if not isinstance(await _recognise(connection), Operator):
         stop("forbidden")
 
 
 async def anyone_known(connection: Connection, _handler: BaseRouteHandler) -> None:
-    await _recognise(connection)
+    """A customer, whom the route shows what is theirs, or an operator who may see what is anyone's."""
+    caller = await _recognise(connection)
+    if isinstance(caller, Operator):
+        await _need(connection, caller, Right.SEE)
 
 
-async def _recognise(connection: Connection) -> Customer | str:
-    node: Node = connection.app.state.node
+async def _need(connection: Connection, operator: Operator, right: Right) -> None:
+    if not _node(connection).operators.may(operator, right):
+        await _turn_away(connection, operator)
+
+
+async def _turn_away(connection: Connection, operator: Operator) -> NoReturn:
+    """An operator where operators, or this one, have no business: an auditor will find it in the record."""
+    route = f"{connection.scope['method']} {connection.scope['path_template']}"  # type: ignore[typeddict-item]
+    await _node(connection).operators.turned_away(operator, route)
+    stop("forbidden")
+
+
+async def _recognise(connection: Connection) -> Customer | Operator:
     token = token_of(connection)
-    caller = await node.people.who(token)
+    caller = await _node(connection).people.who(token)
     if caller is None:
         stop("unauthenticated")
     connection.scope["user"] = caller
@@ -64,12 +94,23 @@ def document_of(request: Request[Any, Any, Any]) -> Document:
     return caller.document
 
 
+def operator_of(request: Request[Any, Any, Any]) -> str:
+    """The calling operator's name."""
+    caller = request.scope["user"]
+    assert isinstance(caller, Operator), "a guard let only operators in"
+    return caller.name
+
+
 def customer_or_operator(request: Request[Any, Any, Any]) -> Document | None:
-    """The calling customer's document; None for the operator."""
+    """The calling customer's document; None for an operator."""
     caller = request.scope["user"]
     return caller.document if isinstance(caller, Customer) else None
 
 
 def node_of(request: Request[Any, Any, Any]) -> Node:
-    node: Node = request.app.state.node
+    return _node(request)
+
+
+def _node(connection: Connection) -> Node:
+    node: Node = connection.app.state.node
     return node

@@ -3,6 +3,7 @@
 Each worker counts for itself: a scrape meets one of them, and what it says is that worker's own.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -16,6 +17,8 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ciranda.api.answers import describe, ok, stop
 from ciranda.api.caller import node_of
@@ -71,11 +74,13 @@ class Metrics:
         )
         waiting = Gauge("ciranda_waiting_inputs", "Inputs that wait to be written.", registry=self._registry)
         waiting.set_function(lambda: node.batches.waiting)
+        self._registry.register(_Written(node))
         reachable = Gauge(
             "ciranda_peer_up", "Whether a peer can be reached.", ["peer"], registry=self._registry
         )
-        for peer in node.bank.roster.peers_of(node.bank.ispb):
-            reachable.labels(peer.ispb).set_function(partial(_up, node, peer.ispb))
+        self._node = node
+        self._reachable = reachable
+        self._peers: set[Ispb] = set()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         counter_and_histogram = self._by_answer.get((route, status))
@@ -90,7 +95,29 @@ class Metrics:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
+        # The roster may have changed since the last look.
+        peers = {peer.ispb for peer in self._node.bank.roster.peers_of(self._node.bank.ispb)}
+        for gone in self._peers - peers:
+            self._reachable.remove(gone)
+        for come in peers - self._peers:
+            self._reachable.labels(come).set_function(partial(_up, self._node, come))
+        self._peers = peers
         return generate_latest(self._registry)
+
+
+class _Written(Collector):
+    """Two counters that the batches keep themselves."""
+
+    def __init__(self, node: Node) -> None:
+        self._batches = node.batches
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "ciranda_batches", "Batches written to the database.", value=self._batches.written
+        )
+        yield CounterMetricFamily(
+            "ciranda_batch_inputs", "Inputs in these batches.", value=self._batches.written_inputs
+        )
 
 
 def _up(node: Node, peer: Ispb) -> float:

@@ -1,7 +1,5 @@
 """`/v1/mandates`: what a holder allows other banks to do with an account here."""
 
-import re
-import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,17 +13,11 @@ from ciranda.api.once import taken
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import Denied
 from ciranda.identity import EndToEndId, parse_end_to_end_id
-from ciranda.instant import Instant, parse_rfc3339, rfc3339
+from ciranda.instant import Instant, rfc3339
 from ciranda.money import AMOUNT_MAX, BALANCE_MAX
 from ciranda.node.order import MandateOrder
 
 ID_MAX = 64
-TIME_MAX = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z: with an offset, a later instant can be written, but it cannot be shown again."""
-
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 class MandateBody(body.Body, frozen=True, kw_only=True):
@@ -95,8 +87,8 @@ _mandate = msgspec.json.Decoder(MandateBody)
 async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Allows another bank to start debits on one of the caller's accounts, or to show its balance."""
     order = await body.parse(request, _mandate)
-    starts_at = None if order.starts_at is None else _time("starts_at", order.starts_at)
-    expires_at = _expiry(order.expires_at)
+    starts_at = None if order.starts_at is None else body.moment("starts_at", order.starts_at)
+    expires_at = body.expiry("expires_at", order.expires_at)
     if starts_at is not None and starts_at >= expires_at:
         bad_request("starts_at", "before expires_at")
     caller = document_of(request)
@@ -237,26 +229,6 @@ async def _given(request: Request[Any, Any, Any]) -> Mandate:
 async def _shown(request: Request[Any, Any, Any], mandate: Mandate) -> Response[bytes]:
     today = await node_of(request).used_today([mandate])
     return ok(_view(mandate, today[mandate.id]))
-
-
-def _expiry(value: str) -> Instant:
-    expires_at = _time("expires_at", value)
-    if expires_at <= time.time() * 1000:
-        bad_request("expires_at", "in the future")
-    return expires_at
-
-
-def _time(field: str, value: str) -> Instant:
-    value = value.upper()
-    try:
-        instant = parse_rfc3339(value) if _RFC3339.fullmatch(value) else None
-    except (ValueError, OverflowError):
-        instant = None
-    if instant is None:
-        bad_request(field, "a time of RFC 3339, such as 2030-01-31T12:00:00.000Z")
-    if not 0 <= instant <= TIME_MAX:
-        bad_request(field, "between the years 1970 and 9999")
-    return instant
 
 
 def _view(mandate: Mandate, used_today: int) -> MandateView:

@@ -1,18 +1,26 @@
-"""`/v1/operator`: the bank's own people. Audit, positions, accounts; nothing here moves money."""
+"""`/v1/operator`: the bank's own books. Audit, positions, accounts, peers; nothing here moves money."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get, post, put
+from msgspec import Meta
 
 from ciranda.agreement.participant import State
 from ciranda.api import body, page
 from ciranda.api.answers import bad_request, denied, describe, ok
-from ciranda.api.caller import node_of, operator_only
+from ciranda.api.caller import may, node_of, operator_of
+from ciranda.api.proposals import ProposalView, proposed
 from ciranda.api.show import AccountView, account_view
+from ciranda.engine.operator import Right
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.reply import Denied
 from ciranda.identity import clearing, coordinator_of, parse_end_to_end_id
 from ciranda.instant import rfc3339
+from ciranda.ledger.account import Account
+from ciranda.money import OWN_BALANCE_MAX
+from ciranda.node.node import Node
+from ciranda.roster import Member
 
 IN_DOUBT_SHOWN = 1_000
 PAYMENTS_PAGE_MAX = 10_000
@@ -85,7 +93,7 @@ class Violations(msgspec.Struct, frozen=True, kw_only=True):
     violations: list[ViolationView]
 
 
-@get("/v1/operator/audit", guards=[operator_only], opt=describe(answers={200: AuditView}))
+@get("/v1/operator/audit", guards=[may(Right.READ)], opt=describe(answers={200: AuditView}))
 async def audit(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The trial balance, computed from every account, and what is in doubt."""
     store = node_of(request).store
@@ -118,7 +126,7 @@ async def audit(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get(
     "/v1/operator/payments",
-    guards=[operator_only],
+    guards=[may(Right.READ)],
     opt=describe(
         answers={200: KnownPayments},
         query={
@@ -148,7 +156,7 @@ async def known_payments(request: Request[Any, Any, Any]) -> Response[bytes]:
     )
 
 
-@get("/v1/operator/positions", guards=[operator_only], opt=describe(answers={200: Positions}))
+@get("/v1/operator/positions", guards=[may(Right.READ)], opt=describe(answers={200: Positions}))
 async def positions(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What this bank and each peer owe each other."""
     node = node_of(request)
@@ -156,20 +164,24 @@ async def positions(request: Request[Any, Any, Any]) -> Response[bytes]:
     return ok(
         Positions(
             positions=[
-                PositionView(
-                    ispb=peer.ispb,
-                    name=peer.name,
-                    balance=own[clearing(peer.ispb)].balance,
-                    limit=-own[clearing(peer.ispb)].floor,
-                    reachable=node.peers.reachable(peer.ispb),
-                )
+                _position(node, peer, own[clearing(peer.ispb)])
                 for peer in node.bank.roster.peers_of(node.bank.ispb)
             ]
         )
     )
 
 
-@get("/v1/operator/violations", guards=[operator_only], opt=describe(answers={200: Violations}))
+def _position(node: Node, peer: Member, account: Account) -> PositionView:
+    return PositionView(
+        ispb=peer.ispb,
+        name=peer.name,
+        balance=account.balance,
+        limit=-account.floor,
+        reachable=node.peers.reachable(peer.ispb),
+    )
+
+
+@get("/v1/operator/violations", guards=[may(Right.READ)], opt=describe(answers={200: Violations}))
 async def violations(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What peers did that no honest peer does, the latest first."""
     seen = await node_of(request).store.violations(VIOLATIONS_SHOWN)
@@ -183,25 +195,61 @@ async def violations(request: Request[Any, Any, Any]) -> Response[bytes]:
     )
 
 
-def _change(change: Literal["block", "unblock", "close"], meaning: str) -> Any:
+def _change(change: Literal["block", "unblock", "close"], meaning: str, answers: dict[int, Any]) -> Any:
     @post(
         f"/v1/operator/accounts/{{address:str}}/{change}",
         status_code=200,
-        guards=[operator_only],
+        guards=[may(Right.ACCOUNTS)],
         name=change,
-        opt=describe(answers={200: AccountView}, problems=(404, 422)),
+        opt=describe(answers=answers, problems=(404, 422)),
     )
     async def change_account(request: Request[Any, Any, Any]) -> Response[bytes]:
         node = node_of(request)
-        account = await node.change_account(body.address_in_path(request), change)
+        account = await node.change_account(operator_of(request), body.address_in_path(request), change)
         if isinstance(account, Denied):
             denied(account)
+        if isinstance(account, Proposal):
+            return proposed(request, account)
         return ok(account_view(account, await node.store.customers(account.holders)))
 
     change_account.fn.__doc__ = meaning
     return change_account
 
 
-block = _change("block", "Blocks an account: it pays nothing and receives nothing until it is unblocked.")
-unblock = _change("unblock", "Ends a block.")
-close = _change("close", "Closes an account for ever; it must be empty, with nothing on its way.")
+block = _change(
+    "block",
+    "Blocks an account: it pays nothing and receives nothing until it is unblocked.",
+    {200: AccountView},
+)
+unblock = _change(
+    "unblock",
+    "Ends a block. 202: a second operator must approve it.",
+    {200: AccountView, 202: ProposalView},
+)
+close = _change(
+    "close", "Closes an account for ever; it must be empty, with nothing on its way.", {200: AccountView}
+)
+
+
+class LimitBody(body.Body, frozen=True, kw_only=True):
+    limit: Annotated[int, Meta(ge=0, le=OWN_BALANCE_MAX, description="in minor units")]
+
+
+_limit = msgspec.json.Decoder(LimitBody)
+
+
+@put(
+    "/v1/operator/peers/{ispb:str}/limit",
+    guards=[may(Right.PEERS)],
+    opt=describe(body=LimitBody, answers={200: PositionView, 202: ProposalView}, problems=(404,)),
+)
+async def set_limit(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Sets what a peer may owe this bank at most, at once and over the settings. 202: a second operator must approve."""
+    order = await body.parse(request, _limit)
+    node, ispb = node_of(request), body.ispb("ispb", request.path_params["ispb"])
+    account = await node.set_credit_limit(operator_of(request), ispb, order.limit)
+    if isinstance(account, Denied):
+        denied(account)
+    if isinstance(account, Proposal):
+        return proposed(request, account)
+    return ok(_position(node, node.bank.roster.members[ispb], account))

@@ -14,11 +14,15 @@ from ciranda.api.caller import (
     customer_only,
     customer_or_operator,
     document_of,
+    may,
     node_of,
-    operator_only,
+    operator_of,
 )
 from ciranda.api.once import required
+from ciranda.api.proposals import ProposalView, proposed
 from ciranda.api.show import PaymentView, payment_view
+from ciranda.engine.operator import Right
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied
 from ciranda.identity import VAULT, Document, parse_end_to_end_id
@@ -75,7 +79,7 @@ async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @post(
     "/v1/deposits",
-    guards=[operator_only],
+    guards=[may(Right.CASH)],
     opt=describe(body=Cash, answers={201: PaymentView}, problems=(422,), key="required"),
 )
 async def deposit(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -85,11 +89,11 @@ async def deposit(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @post(
     "/v1/withdrawals",
-    guards=[operator_only],
-    opt=describe(body=Cash, answers={201: PaymentView}, problems=(422,), key="required"),
+    guards=[may(Right.CASH)],
+    opt=describe(body=Cash, answers={201: PaymentView, 202: ProposalView}, problems=(422,), key="required"),
 )
 async def withdraw(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Cash that a teller hands out."""
+    """Cash that a teller hands out. 202: a second operator must approve it."""
     return await _cash_order(request, Kind.WITHDRAWAL, "withdrawals")
 
 
@@ -126,7 +130,7 @@ async def list_payments(request: Request[Any, Any, Any]) -> Response[bytes]:
     "/v1/payments/{id:str}", guards=[anyone_known], opt=describe(answers={200: PaymentView}, problems=(404,))
 )
 async def show_payment(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """One payment, for whoever asked for it, the holders concerned, and the operator."""
+    """One payment, for whoever asked for it, the holders concerned, and operators."""
     node, caller = node_of(request), customer_or_operator(request)
     try:
         record = await node.store.payment(parse_end_to_end_id(request.path_params["id"]))
@@ -199,7 +203,10 @@ async def _cash_order(request: Request[Any, Any, Any], kind: Kind, route: str) -
         description=body.description(cash.description),
         reference=None,
     )
-    return ok(*outcome_view(await node_of(request).pay(order)))
+    outcome = await node_of(request).hand_cash(operator_of(request), order)
+    if isinstance(outcome, Proposal):
+        return proposed(request, outcome)
+    return ok(*outcome_view(outcome))
 
 
 def outcome_view(outcome: Record | Denied) -> tuple[PaymentView, int]:

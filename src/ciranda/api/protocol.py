@@ -1,4 +1,9 @@
-"""What is no HTTP at all is answered like everything else: with a problem."""
+"""HTTP/1.1 as both listeners speak it: uvicorn's, with problems for what cannot be read, and with bounds.
+
+The law of this file: **nobody holds a connection for nothing.** A head is short and comes at once, a body comes within
+a minute, an answer is fetched within a minute; whoever takes longer, or sends more than anything here could mean, is
+hung up on. One timer a connection looks after that, now and then, so that a request pays for two looks at the clock.
+"""
 
 import asyncio
 from typing import Any
@@ -6,25 +11,111 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ciranda.api.answers import PROBLEM_MEDIA, encode
-from ciranda.wire.problem import FieldError, problem
+from ciranda.wire.problem import FieldError, Problem, problem
+
+HEAD_MAX = 64 * 1024
+"""Bytes, as far as they do not come all in one piece."""
+HEADERS_MAX = 100
+MESSAGE_MAX = 17 * 1024 * 1024
+"""Bytes of a request as it travels: a body of 8 MiB, however it is cut into chunks, and some."""
+HEAD_S = 10.0
+MESSAGE_S = 60.0
+FETCH_S = 60.0
+CONNECTIONS_MAX = 4_096
+"""Of one listener in one process."""
+LOOK_S = 2.5
 
 
 class ProblemProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, but for the words it finds for a request that it cannot read; and an answer goes out whole."""
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._in_head = True
+        self._received = 0
+        """Bytes of the request that is coming in."""
+        self._since: float | None = None
+        """When its first byte came, or the connection was made; None between two requests."""
+        self._unfetched_since: float | None = None
+        """Since when an answer waits for the client to take it."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(_Whole(transport, self.loop))  # type: ignore[arg-type]
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.abort()
+            return
+        self._since = self.loop.time()
+        self.loop.call_later(LOOK_S, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        if self._since is None:
+            self._since = self.loop.time()
+        self._received += len(data)
+        super().data_received(data)
+        if self._received > (HEAD_MAX if self._in_head else MESSAGE_MAX):
+            self._hang_up(_unreadable("the request's head is too large" if self._in_head else "no end to it"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers come here too.
+        if len(self.headers) >= HEADERS_MAX:
+            raise ValueError("too many headers")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head = True
+        self._received = 0
+        self._since = None
 
     def send_400_response(self, msg: str) -> None:
-        fault = FieldError(field="", message=msg or "no valid HTTP")
-        body = encode(problem("bad_request", errors=(fault,)))
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_MEDIA}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        transport: Any = self.transport
-        transport.write(head.encode() + body)
-        transport.close()
+        self._hang_up(_unreadable(msg or "no valid HTTP"))
+
+    def _look(self) -> None:
+        """Every few seconds, for as long as the connection lasts."""
+        if self.transport.is_closing():
+            # What is left of an answer may still be waiting: nobody fetches it.
+            if self.transport.get_write_buffer_size() and self._is_unfetched():
+                self.transport.abort()
+            elif self in self.connections:
+                self.loop.call_later(LOOK_S, self._look)
+            return
+        now = self.loop.time()
+        if self._since is not None and now - self._since > (HEAD_S if self._in_head else MESSAGE_S):
+            self._hang_up(problem("too_slow"))
+        elif self._is_unfetched():
+            self.transport.abort()
+        self.loop.call_later(LOOK_S, self._look)
+
+    def _is_unfetched(self) -> bool:
+        """Whether some of our answer has been waiting for the client for too long."""
+        now = self.loop.time()
+        if not self.transport.get_write_buffer_size():
+            self._unfetched_since = None
+        elif self._unfetched_since is None:
+            self._unfetched_since = now
+        return self._unfetched_since is not None and now - self._unfetched_since > FETCH_S
+
+    def _hang_up(self, why: Problem) -> None:
+        """Closes, and says why, unless another answer is on its way, or nothing was asked."""
+        if self.transport.is_closing():
+            return
+        if self._received and self._may_speak():
+            body = encode(why)
+            head = (
+                f"HTTP/1.1 {why.status} {why.title}\r\ncontent-type: {PROBLEM_MEDIA}\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        self.transport.close()
+
+    def _may_speak(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete or not self.cycle.response_started
+
+
+def _unreadable(why: str) -> Problem:
+    return problem("bad_request", errors=(FieldError(field="", message=why),))
 
 
 class _Whole:

@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ciranda.cli.authority import trusted
 from ciranda.cli.books import Book, Contradiction, Decisions, Looks, Pair, Verdict
 from ciranda.cli.screen import JsonOption, money, out, show_json, table
 from ciranda.client import BankAway, BankClient, ProblemError
@@ -96,7 +97,7 @@ async def examine(dir: Path, roster: Roster) -> Report:
             except SettingsError as error:
                 away[member.ispb] = str(error)
             else:
-                client = BankClient(member.public_url, token, timeout_s=_TIMEOUT_S)
+                client = BankClient(member.public_url, token, timeout_s=_TIMEOUT_S, authority=trusted(dir))
                 banks[member] = await stack.enter_async_context(client)
         looks.see(await _of_all(banks, _read, away))
         for attempt in range(LOOKS):

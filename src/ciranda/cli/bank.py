@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from ciranda.cli import sessions
+from ciranda.cli.authority import trusted
 from ciranda.cli.screen import CommandError
 from ciranda.cli.sessions import KeptSession
 from ciranda.cli.speech import say
@@ -117,7 +118,11 @@ class Circle:
 
     def client(self, bank: Bank) -> BankClient:
         """Speaks to the bank as the customer who is logged in there."""
-        return BankClient(bank.url, self.logged_in(bank).token)
+        return self.stranger(bank.url, self.logged_in(bank).token)
+
+    def stranger(self, url: str, token: str | None = None) -> BankClient:
+        """Speaks to the bank at this URL, as whom the token shows, or as anybody."""
+        return BankClient(url, token, authority=trusted(self.folder))
 
     def name_of(self, ispb: str) -> str:
         bank = self._find(ispb)
@@ -160,7 +165,7 @@ class Circle:
         for bank in self._known():
             if bank.url == url:
                 return bank
-        async with BankClient(url) as client:
+        async with self.stranger(url) as client:
             card = await client.bank()
         return Bank(ispb=Ispb(card.ispb), name=card.name, url=url, slug=None)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ciranda.cli.authority import trusted
 from ciranda.client import BankClient
 from ciranda.roster import Member
 from ciranda.settings import BANK
@@ -28,10 +29,12 @@ class NotReady(Exception):
 class Child:
     """One bank, run by `ciranda serve`; what it says goes to `serve.log` in its folder."""
 
-    def __init__(self, member: Member, consortium: Path) -> None:
+    def __init__(self, member: Member, consortium: Path, workers: int = 1) -> None:
         self.member = member
+        self._workers = workers
         self.log = consortium / member.slug / LOG
         self._bank_toml = consortium / member.slug / BANK
+        self._authority = trusted(consortium)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -48,18 +51,19 @@ class Child:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "ciranda.cli.main", "serve", str(self._bank_toml)),
+                *("--workers", str(self._workers)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # In a group of its own it does not get the terminal's Ctrl-C: its parent decides when it ends.
-                process_group=0,
+                # In a session of its own it does not get the terminal's Ctrl-C: its parent decides when it ends.
+                start_new_session=True,
                 preexec_fn=_dies_with_parent(),
             )
 
     async def ready(self) -> None:
         """Waits until the bank says that it is ready. Raises NotReady."""
         patience_ends = time.monotonic() + READY_S
-        async with BankClient(self.member.public_url, timeout_s=2.0) as client:
+        async with BankClient(self.member.public_url, timeout_s=2.0, authority=self._authority) as client:
             while not await client.is_ready():
                 if not self.running:
                     raise NotReady(f"{self.member.name} ended before it was ready. {self.last_words()}")
@@ -72,7 +76,7 @@ class Child:
     async def acquainted(self) -> None:
         """Waits until the bank, which is ready, reaches all of its peers. Raises NotReady."""
         patience_ends = time.monotonic() + READY_S
-        async with BankClient(self.member.public_url) as client:
+        async with BankClient(self.member.public_url, authority=self._authority) as client:
             while missing := [peer.name for peer in (await client.bank()).peers if not peer.reachable]:
                 if time.monotonic() > patience_ends:
                     raise NotReady(

@@ -54,7 +54,7 @@ def signup(
         who = _document(document)
         called = name or _asked(say("Name"))
         password = _password(password_file, new=True)
-        async with BankClient(chosen.url) as client:
+        async with circle.stranger(chosen.url) as client:
             customer = await client.sign_up(who, called, password, email=email, phone=phone)
             await _log_in(client, chosen, who, password)
         if as_json:
@@ -85,7 +85,7 @@ def login(
         chosen = await circle.to_enter(bank)
         who = _document(document)
         password = _password(password_file, new=False)
-        async with BankClient(chosen.url) as client:
+        async with circle.stranger(chosen.url) as client:
             session = await _log_in(client, chosen, who, password)
         if as_json:
             show_json({"bank": session.ispb, "document": who, "expires_at": session.expires_at})

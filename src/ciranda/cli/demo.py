@@ -143,10 +143,10 @@ def _temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def free_base_port(banks: int = BANKS) -> int:
+def free_base_port(banks: int = BANKS, *, usual: tuple[int, ...] = (BASE_PORT,)) -> int:
     """A base port with which nothing else listens where the banks will: the usual one, if it can be."""
     # Below the ports that the system gives to outgoing connections, which could take one before a bank does.
-    for base in (BASE_PORT, *(random.randrange(10_000, 30_000, 200) for _ in range(100))):
+    for base in (*usual, *(random.randrange(10_000, 30_000, 200) for _ in range(100))):
         if all(
             _is_free(base + offset + number) for offset in (0, PEER_OFFSET) for number in range(1, banks + 1)
         ):

@@ -7,14 +7,25 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 
 from ciranda import settings
+from ciranda.cli.authority import AUTHORITY_KEY, issue, make_authority
 from ciranda.cli.screen import CommandError, out, table
 from ciranda.identity import Ispb
 from ciranda.roster import Member, Roster
-from ciranda.settings import BANK, CONSORTIUM, CREDIT_LIMIT, DATABASE, DEADLINE_MS, WITNESSES, BankSettings
+from ciranda.settings import (
+    AUTHORITY,
+    BANK,
+    CONSORTIUM,
+    CREDIT_LIMIT,
+    DATABASE,
+    DEADLINE_MS,
+    WITNESSES,
+    BankSettings,
+)
 
 
 class Tree(NamedTuple):
@@ -73,14 +84,25 @@ def init(
             show_default=False,
         ),
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="With TLS on all listeners, and an authority for trying it out.")
+    ] = False,
+    two_person: Annotated[
+        bool,
+        typer.Option(
+            "--two-person", help="Large withdrawals, higher limits and the like need two operators of a bank."
+        ),
+    ] = False,
 ) -> None:
     """Make a consortium of banks on this machine: folders, keys, empty books.
 
     Example: ciranda init ./consortium --banks 4
 
     Example: ciranda init ./consortium --database 'postgresql://ciranda@localhost:5432/{slug}'
+
+    Example: ciranda init ./consortium --tls
     """
-    roster = found(dir, banks=banks, base_port=base_port, database=database)
+    roster = found(dir, banks=banks, base_port=base_port, database=database, tls=tls, two_person=two_person)
     shown = table("bank", "ISPB", "public", "peers")
     for member in roster.members.values():
         shown.add_row(member.name, member.ispb, member.public_url, member.peer_url)
@@ -101,7 +123,15 @@ def migrate(
     out.print(f"The schema of {bank.member.name} is up to date.")
 
 
-def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Roster:
+def found(
+    dir: Path,
+    *,
+    banks: int,
+    base_port: int,
+    database: str | None,
+    tls: bool = False,
+    two_person: bool = False,
+) -> Roster:
     """Makes the folder `dir` with its banks. Raises CommandError, and then nothing is left of it."""
     if database is not None and banks > 1 and "{slug}" not in database:
         raise CommandError("Two banks cannot share one database: the URL needs {slug} in it.")
@@ -109,13 +139,17 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Ros
         raise CommandError(f"{dir} is a consortium already; nothing was changed.")
     made: list[Path] = []
     try:
-        _make(dir, made)
+        make_folder(dir, made)
+        if tls:
+            for name in (AUTHORITY, AUTHORITY_KEY):
+                _must_be_new(dir / name, made)
+            make_authority(dir, "Ciranda")
         members = []
         for number, tree in enumerate(TREES[:banks], 1):
             folder = dir / tree.slug
-            _make(folder, made, must_be_new=True)
+            make_folder(folder, made, must_be_new=True)
             public_key = settings.write_keys(folder)
-            members.append(_member(number, tree, public_key, base_port))
+            members.append(_member(number, tree, public_key, base_port, "https" if tls else "http"))
         roster = Roster(
             name="Ciranda",
             currency="BRL",
@@ -126,16 +160,35 @@ def found(dir: Path, *, banks: int, base_port: int, database: str | None) -> Ros
         )
         _write(dir / CONSORTIUM, settings.consortium_toml(roster), made)
         for member in members:
-            bank_toml = dir / member.slug / BANK
-            url = (database or f"sqlite:///{DATABASE}").replace("{slug}", member.slug)
-            settings.write_guarded(bank_toml, settings.bank_toml(member.ispb, url).encode())
-            bank = settings.load(bank_toml)
-            _claim(bank.database, made)
-            _migrate(bank, must_be_empty=True)
+            furnish(dir, roster, member, database, made, tls=tls, two_person=two_person)
     except BaseException:
-        _unmake(made)
+        unmake(made)
         raise
     return roster
+
+
+def furnish(
+    dir: Path,
+    roster: Roster,
+    member: Member,
+    database: str | None,
+    made: list[Path],
+    *,
+    tls: bool,
+    two_person: bool = False,
+) -> None:
+    """Gives a member that has its keys all else that it needs to start. Raises CommandError."""
+    folder = dir / member.slug
+    url = (database or f"sqlite:///{DATABASE}").replace("{slug}", member.slug)
+    if tls:
+        hosts = {urlsplit(one).hostname or "" for one in (member.public_url, member.peer_url)}
+        issue(dir, folder, member.name, hosts - {""})
+    settings.write_guarded(
+        folder / BANK, settings.bank_toml(member.ispb, url, tls=tls, two_person=two_person).encode()
+    )
+    bank = settings.load(folder / BANK, roster)
+    _claim(bank.database, made)
+    _migrate(bank, must_be_empty=True)
 
 
 def _migrate(bank: BankSettings, *, must_be_empty: bool) -> None:
@@ -163,19 +216,25 @@ def _is_used(database: str) -> bool:
     return True
 
 
-def _member(number: int, tree: Tree, public_key: bytes, base_port: int) -> Member:
+def _member(number: int, tree: Tree, public_key: bytes, base_port: int, scheme: str) -> Member:
     return Member(
         ispb=Ispb(str(_FIRST_ISPB + number - 1)),
         name=tree.name,
         slug=tree.slug,
-        public_url=f"http://127.0.0.1:{base_port + number}",
-        peer_url=f"http://127.0.0.1:{base_port + PEER_OFFSET + number}",
+        public_url=f"{scheme}://127.0.0.1:{base_port + number}",
+        peer_url=f"{scheme}://127.0.0.1:{base_port + PEER_OFFSET + number}",
         public_key=public_key,
         credit_limit=CREDIT_LIMIT,
     )
 
 
-def _make(folder: Path, made: list[Path], *, must_be_new: bool = False) -> None:
+def _must_be_new(path: Path, made: list[Path]) -> None:
+    if path.exists():
+        raise CommandError(f"{path} is there already; nothing was changed.")
+    made.append(path)
+
+
+def make_folder(folder: Path, made: list[Path], *, must_be_new: bool = False) -> None:
     """Makes a folder and those above it; a bank's own is for its owner alone, for its customers' sake."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     if must_be_new and folder not in missing:
@@ -202,12 +261,11 @@ def _claim(database: str, made: list[Path]) -> None:
     if not settings.is_sqlite(database):
         return
     file = Path(database.partition(":///")[2].partition("?")[0])
-    if file.exists():
-        raise CommandError(f"{file} is there already; nothing was changed.")
-    made += [file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))]
+    _must_be_new(file, made)
+    made += [*(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))]
 
 
-def _unmake(made: list[Path]) -> None:
+def unmake(made: list[Path]) -> None:
     for path in reversed(made):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

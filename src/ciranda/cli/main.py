@@ -3,7 +3,9 @@
 0: done. 1: refused, or a check that failed. 2: the command or the settings are wrong, or a bank could not be asked.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,18 +15,26 @@ from ciranda import __version__
 from ciranda.cli import (
     account,
     audit,
+    bench,
     customer,
     demo,
+    doctor,
     init,
+    keys,
     limits,
     link,
     mandate,
+    member,
+    operator,
     pay,
+    peer,
+    proposal,
     serve,
     simulate,
     teller,
     up,
 )
+from ciranda.cli.authority import VARIABLE
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -76,21 +86,45 @@ def ciranda(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
+    authority: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            envvar=VARIABLE,
+            help="Who vouches for banks at https URLs, a PEM file. Default: the consortium's own authority, or whom "
+            "this machine trusts.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """What all commands share."""
+    del version  # Its callback has answered.
+    if authority is not None:
+        # Also for the banks that `ciranda up` starts.
+        os.environ[VARIABLE] = str(authority)
 
 
 TRY_IT = "Try it"
 RUN = "Run banks"
+STAFF = "Work in a bank"
 USE = "Use a bank"
 
 app.command("demo", rich_help_panel=TRY_IT)(demo.demo)
+app.command("bench", rich_help_panel=TRY_IT)(bench.bench)
 app.command("simulate", rich_help_panel=TRY_IT)(simulate.simulate)
 app.command("init", rich_help_panel=RUN)(init.init)
 app.command("serve", rich_help_panel=RUN)(serve.serve)
 app.command("up", rich_help_panel=RUN)(up.up)
 app.command("audit", rich_help_panel=RUN)(audit.audit)
+app.command("doctor", rich_help_panel=RUN)(doctor.doctor)
 app.command("migrate", rich_help_panel=RUN)(init.migrate)
+app.add_typer(member.commands, name="bank", rich_help_panel=RUN)
+app.add_typer(keys.commands, name="keys", rich_help_panel=RUN)
+app.command("deposit", rich_help_panel=STAFF)(teller.deposit)
+app.command("withdraw", rich_help_panel=STAFF)(teller.withdraw)
+app.add_typer(operator.commands, name="operator", rich_help_panel=STAFF)
+app.add_typer(proposal.commands, name="proposal", rich_help_panel=STAFF)
+app.add_typer(peer.commands, name="peer", rich_help_panel=STAFF)
 app.command("signup", rich_help_panel=USE)(customer.signup)
 app.command("login", rich_help_panel=USE)(customer.login)
 app.command("logout", rich_help_panel=USE)(customer.logout)
@@ -103,8 +137,6 @@ app.command("payments", rich_help_panel=USE)(pay.payments)
 app.add_typer(limits.commands, name="limits", rich_help_panel=USE)
 app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
 app.add_typer(link.commands, name="link", rich_help_panel=USE)
-app.command("deposit", rich_help_panel=USE)(teller.deposit)
-app.command("withdraw", rich_help_panel=USE)(teller.withdraw)
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ _PORTUGUESE = {
     ),
     "{url} is not a URL.": "{url} não é uma URL.",
     "it cannot be reached": "não pode ser alcançado",
+    "it shows no certificate that is trusted here": "não mostra um certificado em que se confie aqui",
     "it did not answer in time": "não respondeu a tempo",
     "the connection broke": "a conexão caiu",
     # What was mistyped.
@@ -129,6 +130,7 @@ _PORTUGUESE = {
     # The teller.
     "Deposited: {amount}.": "Depositado: {amount}.",
     "Paid out: {amount}.": "Sacado: {amount}.",
+    "A second operator must approve it: {id}": "Um segundo operador precisa aprovar: {id}",
     "This is the operator's: give --operator-token-file, or --consortium with the bank's folder in it.": (
         "Isto cabe ao operador: informe --operator-token-file, ou --consortium com a pasta do banco."
     ),
@@ -157,6 +159,10 @@ _PORTUGUESE = {
     "forbidden": "Isto cabe ao operador do banco.",
     "not_found": "Não existe, ou não é seu.",
     "document_taken": "Este documento já tem cadastro neste banco.",
+    "over_cash_limit": "É mais dinheiro do que você pode receber ou pagar de uma vez.",
+    "second_operator_required": "A proposta é sua: outra pessoa precisa aprovar.",
+    "operator_exists": "Já há, ou houve, um operador com este nome.",
+    "proposal_closed": "Esta proposta já foi decidida ou venceu.",
     "account_exists": "Você já tem uma conta física neste banco.",
     "invalid_document": "Este CPF ou CNPJ não é válido.",
     "weak_password": "A senha é fraca.",

@@ -1,4 +1,4 @@
-"""The teller: cash in, cash out. This is the operator's, with the operator's token."""
+"""The teller: cash in, cash out, with an operator's token."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from ciranda.cli.amount import parse_amount
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json
 from ciranda.cli.speech import LangOption, say
-from ciranda.client import BankClient
+from ciranda.client import BankClient, Proposal
 from ciranda.money import spell
 from ciranda.settings import OPERATOR_TOKEN, read_operator_token
 
@@ -20,7 +20,8 @@ TokenFileOption = Annotated[
     Path | None,
     typer.Option(
         "--operator-token-file",
-        help="The bank's operator.token. Default: the one in the consortium's folder.",
+        envvar="CIRANDA_OPERATOR_TOKEN_FILE",
+        help="Your token. Default: the bank's operator.token in the consortium's folder.",
         show_default=False,
     ),
 ]
@@ -48,7 +49,7 @@ def deposit(
     as_json: JsonOption = False,
     _lang: LangOption = None,
 ) -> None:
-    """Put cash into an account, as the bank's operator.
+    """Put cash into an account, as one of the bank's operators.
 
     Example: ciranda deposit 10000001.0001.1234563 250,00 --consortium ./consortium
     """
@@ -71,7 +72,7 @@ def withdraw(
     as_json: JsonOption = False,
     _lang: LangOption = None,
 ) -> None:
-    """Pay cash out of an account, as the bank's operator.
+    """Pay cash out of an account, as one of the bank's operators.
 
     Example: ciranda withdraw 10000001.0001.1234563 50,00 --consortium ./consortium
     """
@@ -105,12 +106,13 @@ async def _at_the_teller(
     circle = Circle(consortium)
     address, centavos = typed_address(account), typed_amount(amount)
     chosen = await circle.where(bank, address)
-    token = read_operator_token(token_file or _token_file(circle, chosen))
-    async with BankClient(chosen.url, token) as client:
+    async with as_operator(circle, chosen, token_file) as client:
         done = client.deposit if what == "deposit" else client.withdraw
         paid = await done(address, centavos, description=description, key=key)
     if as_json:
         show_json(paid)
+    elif isinstance(paid, Proposal):
+        out.print(say("A second operator must approve it: {id}", id=paid.id))
     else:
         sum = spell(paid.amount, circle.currency())
         out.print(
@@ -118,6 +120,11 @@ async def _at_the_teller(
             if what == "deposit"
             else say("Paid out: {amount}.", amount=sum)
         )
+
+
+def as_operator(circle: Circle, bank: Bank, token_file: Path | None) -> BankClient:
+    """Speaks to the bank with the token in `token_file`, or else as root."""
+    return circle.stranger(bank.url, read_operator_token(token_file or _token_file(circle, bank)))
 
 
 def _token_file(circle: Circle, bank: Bank) -> Path:

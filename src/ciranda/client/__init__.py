@@ -7,6 +7,7 @@ async with BankClient("http://127.0.0.1:8102") as bank:
 
 from ciranda.client.answer import (
     Account,
+    Action,
     Audit,
     Balances,
     BankCard,
@@ -19,12 +20,14 @@ from ciranda.client.answer import (
     Link,
     ListedAccount,
     Mandate,
+    Operator,
     Page,
     Payee,
     Payment,
     PaymentRefusal,
     Peer,
     Position,
+    Proposal,
     Raise,
     Result,
     Session,
@@ -35,6 +38,7 @@ from ciranda.client.order import BatchedPayment, Order
 
 __all__ = [
     "Account",
+    "Action",
     "Audit",
     "Balances",
     "BankAway",
@@ -50,6 +54,7 @@ __all__ = [
     "Link",
     "ListedAccount",
     "Mandate",
+    "Operator",
     "Order",
     "Page",
     "Payee",
@@ -58,6 +63,7 @@ __all__ = [
     "Peer",
     "Position",
     "ProblemError",
+    "Proposal",
     "Raise",
     "Result",
     "Session",

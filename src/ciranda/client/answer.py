@@ -253,3 +253,44 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     balance: int
     limit: int
     reachable: bool
+
+
+class Operator(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    role: str
+    cash_limit: int | None
+    expires_at: str
+    """When the operator's token ends."""
+    added_by: str
+    added_at: str
+    ended_at: str | None
+    token: str | None = None
+    """Only in the answer that gave it, and only if the bank drew it."""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """What one operator wants done, and a second one must approve."""
+
+    id: str
+    status: str
+    action: str
+    subject: str
+    terms: dict[str, str | int | None]
+    by: str
+    proposed_at: str
+    expires_at: str
+    decided_by: str | None
+    decided_at: str | None
+    outcome: str | None
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator did or tried."""
+
+    id: str
+    at: str
+    operator: str
+    action: str
+    subject: str
+    terms: dict[str, str | int | None]
+    outcome: str

@@ -7,7 +7,9 @@ and asking again can do no harm: everything that moves money carries one idempot
 import asyncio
 import random
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -17,6 +19,7 @@ import msgspec
 
 from ciranda.client.answer import (
     Account,
+    Action,
     Audit,
     BankCard,
     Customer,
@@ -26,10 +29,12 @@ from ciranda.client.answer import (
     Link,
     ListedAccount,
     Mandate,
+    Operator,
     Page,
     Payee,
     Payment,
     Position,
+    Proposal,
     Result,
     Session,
     Use,
@@ -87,12 +92,20 @@ class BankClient:
     """One bank's public face. To be closed after use: `async with BankClient(url) as bank`."""
 
     def __init__(
-        self, base_url: str, token: str | None = None, *, tries: int = TRIES, timeout_s: float = TIMEOUT_S
+        self,
+        base_url: str,
+        token: str | None = None,
+        *,
+        tries: int = TRIES,
+        timeout_s: float = TIMEOUT_S,
+        authority: Path | None = None,
     ) -> None:
+        """`authority`: a PEM file of who vouches for the bank at an https URL; None: whomever this machine trusts."""
         self.url = base_url.rstrip("/")
         self.token = token
         self._tries = tries
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._authority = authority
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -190,12 +203,15 @@ class BankClient:
     async def deposit(
         self, account: str, amount: int, *, description: str | None = None, key: str | None = None
     ) -> Payment:
-        return await self._at_the_teller("/v1/deposits", account, amount, description, key)
+        body = _body(account=account, amount=amount, description=description)
+        return await self._ask("POST", "/v1/deposits", Payment, body, key=key or new_key())
 
     async def withdraw(
         self, account: str, amount: int, *, description: str | None = None, key: str | None = None
-    ) -> Payment:
-        return await self._at_the_teller("/v1/withdrawals", account, amount, description, key)
+    ) -> Payment | Proposal:
+        """A proposal: a second operator must approve it."""
+        body = _body(account=account, amount=amount, description=description)
+        return await self._ask_two("POST", "/v1/withdrawals", Payment, body, key=key or new_key())
 
     async def pay(
         self,
@@ -304,25 +320,68 @@ class BankClient:
                 return
 
     async def block(self, address: str) -> Account:
-        return await self._change(address, "block")
+        return await self._ask("POST", _account(address, "block"), Account, again="unsent")
 
-    async def unblock(self, address: str) -> Account:
-        return await self._change(address, "unblock")
+    async def unblock(self, address: str) -> Account | Proposal:
+        return await self._ask_two("POST", _account(address, "unblock"), Account, again="unsent")
 
     async def close_account(self, address: str) -> Account:
-        return await self._change(address, "close")
+        return await self._ask("POST", _account(address, "close"), Account, again="unsent")
+
+    async def set_limit(self, peer: str, limit: int) -> Position | Proposal:
+        """What `peer` may owe this bank at most, from now on."""
+        path = f"/v1/operator/peers/{quote(peer, safe='')}/limit"
+        return await self._ask_two("PUT", path, Position, _body(limit=limit), again="unsent")
+
+    async def operators(self) -> list[Operator]:
+        return await self._list("/v1/operator/operators", "operators", Operator)
+
+    async def add_operator(
+        self,
+        name: str,
+        role: str,
+        *,
+        cash_limit: int | None = None,
+        token_hash: str | None = None,
+        expires_at: str | None = None,
+    ) -> Operator | Proposal:
+        """The token is in the answer, if no `token_hash` says that its holder has drawn it."""
+        body = _body(
+            name=name, role=role, cash_limit=cash_limit, token_hash=token_hash, expires_at=expires_at
+        )
+        return await self._ask_two("POST", "/v1/operator/operators", Operator, body, again="unsent")
+
+    async def renew_token(
+        self, name: str, *, token_hash: str | None = None, expires_at: str | None = None
+    ) -> Operator | Proposal:
+        path = f"/v1/operator/operators/{quote(name, safe='')}/token"
+        body = _body(token_hash=token_hash, expires_at=expires_at)
+        return await self._ask_two("POST", path, Operator, body, again="unsent")
+
+    async def end_operator(self, name: str) -> None:
+        await self._send("DELETE", f"/v1/operator/operators/{quote(name, safe='')}", again="always")
+
+    async def actions(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Action]:
+        """What operators did and tried, the latest first."""
+        return await self._page(
+            "/v1/operator/actions" + _query(limit=limit, cursor=cursor), "actions", Action
+        )
+
+    async def proposals(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Proposal]:
+        path = "/v1/operator/proposals" + _query(limit=limit, cursor=cursor)
+        return await self._page(path, "proposals", Proposal)
+
+    async def proposal(self, id: str) -> Proposal:
+        return await self._get(f"/v1/operator/proposals/{quote(id, safe='')}", Proposal)
+
+    async def approve(self, id: str) -> Proposal:
+        """As the second operator; said twice it is done once."""
+        return await self._ask("POST", f"/v1/operator/proposals/{quote(id, safe='')}/approvals", Proposal)
+
+    async def reject(self, id: str) -> Proposal:
+        return await self._ask("POST", f"/v1/operator/proposals/{quote(id, safe='')}/rejections", Proposal)
 
     # How it is asked.
-
-    async def _at_the_teller(
-        self, path: str, account: str, amount: int, description: str | None, key: str | None
-    ) -> Payment:
-        body = _body(account=account, amount=amount, description=description)
-        return await self._ask("POST", path, Payment, body, key=key or new_key())
-
-    async def _change(self, address: str, change: str) -> Account:
-        path = f"/v1/operator/accounts/{quote(address, safe='')}/{change}"
-        return await self._ask("POST", path, Account, again="unsent")
 
     async def _is_well(self, path: str) -> bool:
         try:
@@ -354,7 +413,26 @@ class BankClient:
         key: str | None = None,
         again: Again = "always",
     ) -> Answer:
+        return self._read(await self._send(method, path, body, key=key, again=again), kind, key)
+
+    async def _ask_two(
+        self,
+        method: str,
+        path: str,
+        kind: type[Answer],
+        body: Body | None = None,
+        *,
+        key: str | None = None,
+        again: Again = "always",
+    ) -> Answer | Proposal:
+        """The same, where the answer may be that a second operator must approve it."""
         answer = await self._send(method, path, body, key=key, again=again)
+        try:
+            return msgspec.json.decode(answer, type=Proposal)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._read(answer, kind, key)
+
+    def _read(self, answer: bytes, kind: type[Answer], key: str | None) -> Answer:
         try:
             return msgspec.json.decode(answer, type=kind)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -386,10 +464,17 @@ class BankClient:
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         if self._http is None:
-            self._http = aiohttp.ClientSession(timeout=self._timeout)
+            trusted = True if self._authority is None else ssl.create_default_context(cafile=self._authority)
+            self._http = aiohttp.ClientSession(
+                timeout=self._timeout, connector=aiohttp.TCPConnector(ssl=trusted)
+            )
         try:
             async with self._http.request(method, self.url + path, data=content, headers=headers) as answer:
                 body = await answer.read()
+        except aiohttp.ClientSSLError as error:
+            raise BankAway(
+                self.url, "it shows no certificate that is trusted here", key, heard=False
+            ) from error
         except aiohttp.ClientConnectorError as error:
             raise BankAway(self.url, "it cannot be reached", key, heard=False) from error
         except TimeoutError as error:
@@ -417,6 +502,10 @@ def new_key() -> str:
 def _body(**fields: object) -> Body:
     """A request's body; what was not given is left to the bank's default."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _account(address: str, change: str) -> str:
+    return f"/v1/operator/accounts/{quote(address, safe='')}/{change}"
 
 
 def _query(**fields: str | int | None) -> str:

@@ -41,6 +41,8 @@ from ciranda.refusal import PRECEDENCE, Code, Refusal, Violation
 
 def answer(view: View, heard: Heard, now: Instant) -> Step:
     """Raises Violation."""
+    if _ahead(view, heard.question.header):
+        return _say(Busy())
     match heard.question:
         case Prepare() as prepare:
             return _prepare(view, heard.sender, prepare, now)
@@ -59,7 +61,7 @@ def _prepare(view: View, sender: Ispb, prepare: Prepare, now: Instant) -> Step:
     if sender != coordinator_of(header.id):
         raise Violation("only the coordinator prepares")
     record = _known(view, header.id, digest(header))
-    _check_header(view, header)
+    _check_header(view, header, record)
     if view.bank.ispb not in header.participants:
         raise Violation("we are no participant of this payment")
     if record is not None and record.state is not State.UNKNOWN:
@@ -68,8 +70,13 @@ def _prepare(view: View, sender: Ispb, prepare: Prepare, now: Instant) -> Step:
         return _say(Vote(id=header.id, refusal=None if say is Say.YES else record.refusal))
 
     _check_parts(view, prepare)
-    _check_witnesses(view, prepare)
+    enough = _enough_witnesses(view, prepare)
+    if not enough and header.roster_version > view.bank.roster.version:
+        return _say(Busy())
     clauses, codes = _permissions(view, prepare, now)
+    if not enough:
+        codes.append(Code.ABORTED)
+    codes += _strangers(view, prepare)
     book = Book(view.accounts.get)
     if not codes:
         codes = place(view, book, clauses, now)
@@ -109,12 +116,25 @@ def _permissions(view: View, prepare: Prepare, now: Instant) -> tuple[tuple[Clau
         if bank_of(source) == view.bank.ispb:
             id = id_of(tokens.get(part.index, ""), view.bank.mandate_secret)
             mandate = None if id is None else view.mandates.get(id)
-            if mandate is not None and mandate.serves("pay", Address(source), initiator, prepare.payer, now):
+            payer = prepare.payer
+            if (
+                mandate is not None
+                and payer is not None
+                and mandate.serves("pay", Address(source), initiator, payer, now)
+            ):
                 used = mandate.id
             else:
                 codes.append(Code.NOT_PERMITTED)
         clauses.append(Clause(transfer=part.transfer, mandate=used))
     return tuple(clauses), codes
+
+
+def _strangers(view: View, prepare: Prepare) -> list[Code]:
+    """A bank that has left the consortium, or is only joining it, is nobody that we owe or lend to (PROTOCOL 8.1)."""
+    banks = {
+        bank_of(account) for part in prepare.parts for account in (part.transfer.source, part.transfer.target)
+    }
+    return [] if all(map(view.bank.deals_with, banks)) else [Code.UNKNOWN_BANK]
 
 
 def _propose(view: View, sender: Ispb, propose: Propose, now: Instant) -> Step:
@@ -142,7 +162,7 @@ def _ask(view: View, sender: Ispb, ask: Ask, now: Instant) -> Step:
 def _ask_sole_witness(view: View, sender: Ispb, header: Header, now: Instant) -> Step:
     """With one witness there are no ballots: what is not decided yet is aborted, here and now (PROTOCOL 5.5)."""
     record = _known(view, header.id, digest(header))
-    _check_header(view, header)
+    _check_header(view, header, record)
     if sender not in header.participants:
         raise Violation("only a bank of the payment asks for its decision")
     if record is None or record.state in (State.UNKNOWN, State.AWAITING_APPROVAL):
@@ -157,7 +177,7 @@ def _ask_sole_witness(view: View, sender: Ispb, header: Header, now: Instant) ->
 def _ask_participant(view: View, sender: Ispb, header: Header) -> Step:
     """Not a witness, but perhaps told already; anything but a decision counts for nothing (PROTOCOL 6.6)."""
     record = _known(view, header.id, digest(header))
-    _check_header(view, header)
+    _check_header(view, header, record)
     if sender not in header.banks:
         raise Violation("only a bank of the payment asks for its decision")
     known = record is not None and record.state.decided
@@ -169,7 +189,7 @@ def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
     if header.id != tell.id or digest(header) != tell.digest:
         raise Violation("the header is not the payment's")
     record = _known(view, tell.id, tell.digest)
-    _check_header(view, header)
+    _check_header(view, header, record)
     if not {sender, own} <= header.banks:
         raise Violation("only a bank of the payment tells its decision, and only to another")
     if record is None or record.state is State.UNKNOWN:
@@ -200,7 +220,7 @@ def _told_first(record: Record, own: Ispb, tell: Tell, now: Instant) -> Step:
 
 def _witnessed(view: View, sender: Ispb, header: Header, now: Instant) -> Record:
     record = _known(view, header.id, digest(header))
-    _check_header(view, header)
+    _check_header(view, header, record)
     if view.bank.ispb not in header.witnesses:
         raise Violation("we are no witness of this payment")
     if sender not in header.banks:
@@ -243,16 +263,23 @@ def _fresh(id: EndToEndId, its_digest: str, now: Instant) -> Record:
     )
 
 
-def _check_header(view: View, header: Header) -> None:
+def _ahead(view: View, header: Header) -> bool:
+    """Whether it names a bank that only a newer roster than ours knows: nothing can be said until we have that too."""
+    roster = view.bank.roster
+    return header.roster_version > roster.version and not header.banks <= roster.members.keys()
+
+
+def _check_header(view: View, header: Header, record: Record | None) -> None:
     """PROTOCOL 3.7."""
-    members = view.bank.roster.members
     if list(header.participants) != sorted(set(header.participants)) or not header.participants:
         raise Violation("the participants are not a sorted set")
     if len(set(header.witnesses)) != len(header.witnesses) or len(header.witnesses) % 2 == 0:
         raise Violation("the witnesses are not an odd set")
     if header.witnesses[0] != coordinator_of(header.id):
         raise Violation("the coordinator is not the first witness")
-    if not header.banks <= members.keys():
+    # What is known here was checked when it came; a bank of it may have been struck out since.
+    known = record is not None and record.header is not None
+    if not known and not header.banks <= view.bank.roster.members.keys():
         raise Violation("a bank of the payment is no member of the consortium")
 
 
@@ -271,12 +298,19 @@ def _check_parts(view: View, prepare: Prepare) -> None:
             raise Violation("a transfer that the coordinator should have refused")
 
 
-def _check_witnesses(view: View, prepare: Prepare) -> None:
-    """Our customers' money is not to wait for one bank alone (PROTOCOL 3.7)."""
-    if any(bank_of(part.transfer.source) == view.bank.ispb for part in prepare.parts):
-        roster = view.bank.roster
-        if len(prepare.header.witnesses) < witness_count(roster.witnesses, len(roster.members)):
-            raise Violation("fewer witnesses than a debit demands")
+def _enough_witnesses(view: View, prepare: Prepare) -> bool:
+    """Our customers' money is not to wait for one bank alone (PROTOCOL 3.7).
+
+    False: there are too few, but a coordinator with another version of the roster may be honest all the same.
+    """
+    header, roster = prepare.header, view.bank.roster
+    if all(bank_of(part.transfer.source) != view.bank.ispb for part in prepare.parts):
+        return True
+    if len(header.witnesses) >= witness_count(roster.witnesses, len(roster.present)):
+        return True
+    if header.roster_version == roster.version:
+        raise Violation("fewer witnesses than a debit demands")
+    return False
 
 
 def _say(said: Answer, writes: Writes | None = None) -> Step:

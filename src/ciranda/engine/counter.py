@@ -105,7 +105,7 @@ def give_mandate(view: View, order: GiveMandate, now: Instant) -> Step:
         return _denied(order.claim, DenialCode.NOT_FOUND, now)
     if account.status is AccountStatus.CLOSED:
         return _denied(order.claim, DenialCode.CLOSED_ACCOUNT, now)
-    if mandate.initiator not in view.bank.roster.members:
+    if not view.bank.deals_with(mandate.initiator):
         return _denied(order.claim, DenialCode.UNKNOWN_BANK, now)
     if account.signatures == "all" and "pay" in mandate.scopes:
         # One holder's word is not enough to pay, so it is not enough to let another bank pay.
@@ -144,13 +144,13 @@ def set_limits(view: View, order: SetLimits, now: Instant) -> Step:
     if view.bank.limits is None:
         return Step(writes=Writes(), reply=Denied(code=DenialCode.LIMITS_OFF))
     defaults = view.bank.limits.for_kind(account.kind)
-    before = view.limits[account.id]
+    before = view.chosen[account.id]
     changed = {
         span.value: before.of(span).set_to(amount, now, defaults.of(span))
         for span, amount in order.amounts.items()
     }
     limits = replace(before, **changed)
-    writes = Writes(limits={account.id: limits} if limits != before else {})
+    writes = Writes(chosen={account.id: limits} if limits != before else {})
     return Step(writes=writes, reply=LimitsSet(limits=limits))
 
 

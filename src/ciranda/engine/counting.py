@@ -73,7 +73,7 @@ def _limited(view: View, clauses: tuple[Clause, ...]) -> dict[AccountId, list[in
 def _over_limits(view: View, account: AccountId, amounts: list[int], now: Instant) -> bool:
     assert view.bank.limits is not None, "this bank keeps limits"
     defaults = view.bank.limits.for_kind(view.accounts[account].kind)
-    chosen = view.limits[account]
+    chosen = view.chosen[account]
     for span in Span:
         most = chosen.of(span).at(now, defaults.of(span))
         if most is not None and _total(view, account, amounts, span, now) > most:

@@ -23,6 +23,7 @@ from ciranda.engine.counter import (
 )
 from ciranda.engine.input import (
     Accept,
+    Act,
     Begin,
     ChangeAccount,
     Decide,
@@ -41,6 +42,7 @@ from ciranda.engine.input import (
     Told,
 )
 from ciranda.engine.needs import claim_of
+from ciranda.engine.operating import act
 from ciranda.engine.paying import begin
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Answered, DenialCode, Denied, Known
@@ -84,6 +86,8 @@ def decide(view: View, input: Input, now: Instant) -> Step:
             return make_link(view, input, now)
         case RemoveLink():
             return remove_link(view, input)
+        case Act():
+            return act(view, input, now)
         case _:
             assert_never(input)
 

@@ -13,6 +13,7 @@ from ciranda.engine.key import Claim
 from ciranda.engine.limits import Span
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Role
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.ledger.account import AccountKind, Signatures
@@ -155,6 +156,65 @@ class RemoveLink(msgspec.Struct, frozen=True, kw_only=True):
     account: Address
 
 
+# What operators do.
+
+
+class SetCreditLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """From here on `peer` may owe this bank `limit` at most, whatever the settings say."""
+
+    peer: Ispb
+    limit: int
+
+
+class AddOperator(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    role: Role
+    cash_limit: int | None
+    token_hash: bytes
+    expires_at: Instant
+    founding: bool
+    """Fewer than two admins were ever named: there is nobody yet who could approve another one."""
+
+
+class RenewToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's token is another one from here on."""
+
+    name: str
+    token_hash: bytes
+    expires_at: Instant
+
+
+class EndOperator(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+
+
+Deed = Begin | ChangeAccount | SetCreditLimit | AddOperator | RenewToken | EndOperator
+"""What an operator does, or proposes to a second one."""
+
+
+class Approve(msgspec.Struct, frozen=True, kw_only=True):
+    proposal: str
+
+
+class Reject(msgspec.Struct, frozen=True, kw_only=True):
+    proposal: str
+
+
+class Trespass(msgspec.Struct, frozen=True, kw_only=True):
+    """An operator called what is not theirs to call, and was turned away: it is only recorded."""
+
+    route: str
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """A deed in an operator's name: whether they may do it is decided with it, and it is recorded with its effect."""
+
+    id: str
+    """A fresh one, for the action's record, and for the proposal if it becomes one."""
+    by: str
+    deed: Deed | Approve | Reject | Trespass
+
+
 Input = (
     Begin
     | Decide
@@ -172,4 +232,5 @@ Input = (
     | SetLimits
     | MakeLink
     | RemoveLink
+    | Act
 )

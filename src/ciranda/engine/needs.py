@@ -1,7 +1,8 @@
 """What a batch of inputs needs to read before it can be decided on.
 
-The order of the functions is the one global order in which rows are locked: keys, customers, payments, mandates,
-accounts, links, limits, what was spent; each kind by id. Later ones look at what the earlier ones found.
+The order of the functions is the one global order in which rows are locked: proposals, operators, keys, customers,
+payments, mandates, accounts, links, limits, what was spent; each kind by id. Later ones look at what the earlier ones
+found. From the keys on they are given the inputs with the deeds that operators' acts carry (`with_deeds`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,9 +10,14 @@ from collections.abc import Iterable, Sequence
 from ciranda.agreement.message import Prepare, payment_of
 from ciranda.engine.input import (
     Accept,
+    Act,
+    AddOperator,
+    Approve,
     Begin,
     ChangeAccount,
     Decide,
+    Deed,
+    EndOperator,
     GiveMandate,
     Heard,
     Input,
@@ -20,8 +26,11 @@ from ciranda.engine.input import (
     OpenAccount,
     PauseMandate,
     Postpone,
+    Reject,
     RemoveLink,
+    RenewToken,
     RevokeMandate,
+    SetCreditLimit,
     SetLimits,
     TakeBallot,
     Told,
@@ -29,24 +38,74 @@ from ciranda.engine.input import (
 from ciranda.engine.key import Claim, Key, used
 from ciranda.engine.limits import leaving
 from ciranda.engine.mandate import id_of
+from ciranda.engine.operating import deed_of
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record, booking_of, bookings_of, mandates_used
 from ciranda.engine.spent import SpentKey
 from ciranda.engine.view import View
-from ciranda.identity import AccountId, Address, Document, EndToEndId, bank_of
+from ciranda.identity import AccountId, Address, Document, EndToEndId, bank_of, clearing
 from ciranda.instant import Instant
 from ciranda.payment import Transfer
 from ciranda.period import day_of, periods_of
 
+Work = Input | Deed
 
-def claim_of(input: Input) -> Claim | None:
+
+def proposals(inputs: Sequence[Input]) -> set[str]:
+    """The proposals that are decided on."""
+    return {
+        input.deed.proposal
+        for input in inputs
+        if isinstance(input, Act) and isinstance(input.deed, Approve | Reject)
+    }
+
+
+def operators(inputs: Sequence[Input], found: dict[str, Proposal]) -> set[str]:
+    """Those who act, those whom it is about, and those whose proposals are decided on."""
+    names: set[str] = set()
+    for input in inputs:
+        if isinstance(input, Act):
+            names.add(input.by)
+            names.update(_about(input.deed))
+    for proposal in found.values():
+        names.add(proposal.by)
+        names.update(_about(proposal.deed))
+    return names
+
+
+def _about(deed: object) -> set[str]:
+    return {deed.name} if isinstance(deed, AddOperator | RenewToken | EndOperator) else set()
+
+
+def with_deeds(inputs: Sequence[Input], found: dict[str, Proposal]) -> list[Work]:
+    """The inputs, and the deeds that operators want done in them: also those that an approval would set going."""
+    whole: list[Work] = []
+    for input in inputs:
+        whole.append(input)
+        if not isinstance(input, Act):
+            continue
+        match input.deed:
+            case Approve(proposal=id):
+                if id in found:
+                    whole.append(deed_of(found[id]))
+            case Begin() | ChangeAccount() | SetCreditLimit():
+                whole.append(input.deed)
+            case _:
+                pass
+    return whole
+
+
+def claim_of(input: Work) -> Claim | None:
     match input:
         case Begin() | OpenAccount() | GiveMandate() | MakeLink():
             return input.claim
+        case Act(deed=Begin(claim=claim)):
+            return claim
         case _:
             return None
 
 
-def claims(inputs: Sequence[Input], now: Instant) -> dict[tuple[str, str], Key]:
+def claims(inputs: Sequence[Work], now: Instant) -> dict[tuple[str, str], Key]:
     """The keys that the inputs bring, as they will be used up if all goes well: they are put down first of all."""
     found: dict[tuple[str, str], Key] = {}
     for input in inputs:
@@ -56,9 +115,9 @@ def claims(inputs: Sequence[Input], now: Instant) -> dict[tuple[str, str], Key]:
     return found
 
 
-def _to_make(input: Input) -> str | None:
+def _to_make(input: Work) -> str | None:
     match input:
-        case Begin(id=id):
+        case Begin(id=id) | Act(deed=Begin(id=id)):
             return id
         case OpenAccount(address=address):
             return address
@@ -70,7 +129,7 @@ def _to_make(input: Input) -> str | None:
             return None
 
 
-def customers(inputs: Sequence[Input]) -> set[Document]:
+def customers(inputs: Sequence[Work]) -> set[Document]:
     return {
         document
         for input in inputs
@@ -79,12 +138,12 @@ def customers(inputs: Sequence[Input]) -> set[Document]:
     }
 
 
-def questions(inputs: Sequence[Input]) -> set[EndToEndId]:
+def questions(inputs: Sequence[Work]) -> set[EndToEndId]:
     """The payments that other banks ask about, perhaps for the first time."""
     return {payment_of(input.question) for input in inputs if isinstance(input, Heard)}
 
 
-def records(inputs: Sequence[Input], view: View) -> set[EndToEndId]:
+def records(inputs: Sequence[Work], view: View) -> set[EndToEndId]:
     """The payments of our own that go on, or were begun before under a key that is used again."""
     ids: set[EndToEndId] = set()
     for input in inputs:
@@ -100,7 +159,7 @@ def records(inputs: Sequence[Input], view: View) -> set[EndToEndId]:
     return ids
 
 
-def mandates(inputs: Sequence[Input], view: View) -> set[str]:
+def mandates(inputs: Sequence[Work], view: View) -> set[str]:
     ids: set[str | None] = set()
     secret = view.bank.mandate_secret
     for input in inputs:
@@ -120,7 +179,7 @@ def mandates(inputs: Sequence[Input], view: View) -> set[str]:
     return {id for id in ids if id is not None}
 
 
-def accounts(inputs: Sequence[Input], view: View) -> set[AccountId]:
+def accounts(inputs: Sequence[Work], view: View) -> set[AccountId]:
     ids: set[AccountId] = set()
     for input in inputs:
         match input:
@@ -134,6 +193,8 @@ def accounts(inputs: Sequence[Input], view: View) -> set[AccountId]:
                     ids.add(AccountId(made))
             case ChangeAccount(account=account) | SetLimits(account=account):
                 ids.add(account)
+            case SetCreditLimit(peer=peer):
+                ids.add(clearing(peer))
             case GiveMandate(mandate=mandate):
                 ids.add(mandate.account)
             case _:
@@ -144,7 +205,7 @@ def accounts(inputs: Sequence[Input], view: View) -> set[AccountId]:
     return ids
 
 
-def links(inputs: Sequence[Input]) -> set[tuple[Document, Address]]:
+def links(inputs: Sequence[Work]) -> set[tuple[Document, Address]]:
     return {
         (input.link.owner, input.link.account)
         if isinstance(input, MakeLink)
@@ -154,7 +215,7 @@ def links(inputs: Sequence[Input]) -> set[tuple[Document, Address]]:
     }
 
 
-def limits(inputs: Sequence[Input], view: View) -> set[AccountId]:
+def limits(inputs: Sequence[Work], view: View) -> set[AccountId]:
     """The accounts that money may leave, and those whose limits are set. They are locked: so are their limits."""
     if view.bank.limits is None:
         return set()
@@ -177,7 +238,7 @@ def spent(view: View, now: Instant) -> set[SpentKey]:
     keys = {one.key for record in _stored(view) for one in record.counted}
     today = day_of(now)
     keys.update((mandate.id, today) for mandate in view.mandates.values() if mandate.per_day is not None)
-    keys.update((account, period) for account in view.limits for period in periods_of(now))
+    keys.update((account, period) for account in view.chosen for period in periods_of(now))
     return keys
 
 

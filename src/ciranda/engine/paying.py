@@ -96,14 +96,13 @@ def _mandate_for(view: View, order: Begin, transfer: Transfer, token: str | None
 def _impossibilities(view: View, order: Begin) -> list[Code]:
     """What no bank could ever do."""
     codes = []
-    members = view.bank.roster.members
     for transfer in order.transfers:
         if transfer.amount == 0:
             codes.append(Code.ZERO_AMOUNT)
         if transfer.source == transfer.target:
             codes.append(Code.SAME_ACCOUNT)
         if any(
-            account != VAULT and bank_of(account) not in members
+            account != VAULT and not view.bank.deals_with(bank_of(account))
             for account in (transfer.source, transfer.target)
         ):
             codes.append(Code.UNKNOWN_BANK)
@@ -136,7 +135,7 @@ def _prepared(
             own_bank,
             {bank_of(transfer.source) for transfer in order.transfers},
             banks,
-            view.bank.roster.members,
+            view.bank.roster.present,
             order.unreachable,
             view.bank.roster.witnesses,
         ),

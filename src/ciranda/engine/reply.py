@@ -9,6 +9,7 @@ from ciranda.agreement.message import Answer
 from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Operator
 from ciranda.engine.record import Record
 from ciranda.ledger.account import Account
 
@@ -26,6 +27,12 @@ class DenialCode(StrEnum):
     BALANCE_NOT_ZERO = "balance_not_zero"
     LIMITS_OFF = "limits_off"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    OVER_CASH_LIMIT = "over_cash_limit"
+    SECOND_OPERATOR_REQUIRED = "second_operator_required"
+    OPERATOR_EXISTS = "operator_exists"
+    PROPOSAL_CLOSED = "proposal_closed"
 
 
 class Denied(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +80,16 @@ class LinkMade(msgspec.Struct, frozen=True, kw_only=True):
     link: Link
 
 
+class OperatorMade(msgspec.Struct, frozen=True, kw_only=True):
+    operator: Operator
+
+
+class Proposed(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal was made, or decided on; it stands in the database."""
+
+    id: str
+
+
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
     """It is gone, or ended."""
 
@@ -93,6 +110,8 @@ Reply = (
     | MandateMade
     | LimitsSet
     | LinkMade
+    | OperatorMade
+    | Proposed
     | Removed
     | Failed
 )

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ciranda.engine.action import Action
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
 from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate, Use
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
 from ciranda.engine.spent import Spent, SpentKey
@@ -38,11 +41,19 @@ class Writes(msgspec.Struct, kw_only=True):
     """Accounts that are new: to be inserted, never to replace another."""
     links: dict[tuple[Document, Address], Link | None] = {}
     """None removes the link."""
-    limits: dict[AccountId, Limits] = {}
+    chosen: dict[AccountId, Limits] = {}
+    """What holders chose as their accounts' limits."""
     spent: dict[SpentKey, Spent] = {}
     uses: list[Use] = []
     entries: list[Entry] = []
     violations: list[ViolationSeen] = []
+    operators: dict[str, Operator] = {}
+    named: dict[str, Operator] = {}
+    """Operators that are new: to be inserted, never to replace another."""
+    proposals: dict[str, Proposal] = {}
+    limits: dict[Ispb, int] = {}
+    """Credit limits that stand from here on, whatever the settings say."""
+    actions: list[Action] = []
 
     def merge(self, later: "Writes") -> None:
         # Nearly all of them are empty, and looking is cheaper than updating.
@@ -60,8 +71,8 @@ class Writes(msgspec.Struct, kw_only=True):
             self.opened.update(later.opened)
         if later.links:
             self.links.update(later.links)
-        if later.limits:
-            self.limits.update(later.limits)
+        if later.chosen:
+            self.chosen.update(later.chosen)
         if later.spent:
             self.spent.update(later.spent)
         if later.uses:
@@ -70,6 +81,16 @@ class Writes(msgspec.Struct, kw_only=True):
             self.entries.extend(later.entries)
         if later.violations:
             self.violations.extend(later.violations)
+        if later.operators:
+            self.operators.update(later.operators)
+        if later.named:
+            self.named.update(later.named)
+        if later.proposals:
+            self.proposals.update(later.proposals)
+        if later.limits:
+            self.limits.update(later.limits)
+        if later.actions:
+            self.actions.extend(later.actions)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,10 +113,12 @@ class View:
         self.mandates: dict[str, Mandate] = {}
         self.accounts: dict[AccountId, Account] = {}
         self.links: dict[tuple[Document, Address], Link] = {}
-        self.limits: dict[AccountId, Limits] = {}
+        self.chosen: dict[AccountId, Limits] = {}
         """Of every account that was asked for, also where its holders chose nothing."""
         self.spent: dict[SpentKey, Spent] = {}
         """For everything that was asked for, also where it is nothing."""
+        self.operators: dict[str, Operator] = {}
+        self.proposals: dict[str, Proposal] = {}
 
     def apply(self, writes: Writes) -> None:
         """Later inputs of the batch see what earlier ones did."""
@@ -105,12 +128,15 @@ class View:
         self.mandates.update(writes.mandates)
         self.accounts.update(writes.opened)
         self.accounts.update(writes.accounts)
+        self.operators.update(writes.named)
+        self.operators.update(writes.operators)
+        self.proposals.update(writes.proposals)
         for owner_and_account, link in writes.links.items():
             if link is None:
                 self.links.pop(owner_and_account, None)
             else:
                 self.links[owner_and_account] = link
-        self.limits.update(writes.limits)
+        self.chosen.update(writes.chosen)
         self.spent.update(writes.spent)
 
     def missing_holders(self, documents: Iterable[Document]) -> bool:

@@ -32,7 +32,7 @@ from ciranda.engine.reply import Answered
 from ciranda.identity import Address, Ispb
 from ciranda.ledger.account import AccountStatus
 from ciranda.node.batches import Batches, Overloaded
-from ciranda.node.mask import masked
+from ciranda.node.mask import masked, masked_document
 from ciranda.ports import Clock, Store, Unavailable
 
 
@@ -99,7 +99,9 @@ class Answers:
             kind=account.kind.value,
             status=account.status.value,
             signatures=account.signatures,
-            holders=tuple((document, holders[document].name) for document in account.holders),
+            holders=tuple(
+                (masked_document(document), masked(holders[document].name)) for document in account.holders
+            ),
             balance=account.balance if sees else None,
             held=account.held if sees else None,
             available=account.available if sees else None,

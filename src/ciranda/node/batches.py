@@ -26,6 +26,10 @@ class Batches:
         self._idle_lanes = lanes
         self._queue: deque[tuple[Input, asyncio.Future[Reply]]] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
+        self.written = 0
+        """How many batches were written,"""
+        self.written_inputs = 0
+        """and how many inputs in them."""
 
     @property
     def waiting(self) -> int:
@@ -82,6 +86,8 @@ class Batches:
                 if not future.done():
                     future.set_exception(error)
             return
+        self.written += 1
+        self.written_inputs += len(batch)
         for (_, future), reply in zip(batch, replies, strict=True):
             if future.done():
                 continue

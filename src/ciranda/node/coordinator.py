@@ -211,7 +211,7 @@ class Coordinator:
         return Prepare(
             header=record.header,
             parts=concerned,
-            payer=begin.caller,
+            payer=begin.caller if any(bank_of(part.transfer.source) == bank for part in concerned) else None,
             permissions=tuple(
                 Permission(index=part.index, mandate=token)
                 for part in concerned

@@ -63,7 +63,7 @@ class Linking:
         bank = bank_of(address)
         if bank == self._bank.ispb:
             return await self._answers.payee(address)
-        if bank not in self._bank.roster.members:
+        if not self._bank.deals_with(bank):
             return None
         answer = await self._peers.ask(bank, FindPayee(account=address), LOOK_TIMEOUT_MS)
         return answer if isinstance(answer, Payee) else None
@@ -71,7 +71,7 @@ class Linking:
     async def make(self, order: LinkOrder, claim: Claim | None) -> AccountShown | Denied:
         """Raises PeerUnreachable."""
         bank = bank_of(order.account)
-        if bank not in self._bank.roster.members:
+        if not self._bank.deals_with(bank):
             return Denied(code=DenialCode.UNKNOWN_BANK)
         if bank == self._bank.ispb:
             # One's accounts in this bank need no link.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import structlog
+from msgspec.structs import replace
 
 from ciranda.agreement.message import AccountShown, Payee
 from ciranda.engine.bank import Bank
@@ -19,13 +20,16 @@ from ciranda.engine.input import (
     OpenAccount,
     PauseMandate,
     RevokeMandate,
+    SetCreditLimit,
     SetLimits,
 )
 from ciranda.engine.key import KEPT_MS, Claim
 from ciranda.engine.limits import Span
 from ciranda.engine.mandate import Mandate, token_of
+from ciranda.engine.operator import ROOT
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
-from ciranda.engine.reply import AccountMade, Denied, LimitsSet, MandateMade
+from ciranda.engine.reply import AccountMade, Denied, LimitsSet, MandateMade, Paid
 from ciranda.identity import (
     ALPHANUMERICS,
     VAULT,
@@ -45,6 +49,7 @@ from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.limiting import LimitsNow, limits_now
 from ciranda.node.linking import LinkedAccount, Linking
+from ciranda.node.operators import Operators
 from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
@@ -73,6 +78,7 @@ class Node:
         answers: Answers,
         linking: Linking,
         people: People,
+        operators: Operators,
         heights: HeightKeeper,
         clock: Clock,
         dice: Dice,
@@ -81,6 +87,7 @@ class Node:
         self.store = store
         self.peers = peers
         self.people = people
+        self.operators = operators
         self.batches = batches
         self.answers = answers
         self._coordinator = coordinator
@@ -101,6 +108,19 @@ class Node:
         """Many payments, each atomic by itself, in the same order."""
         begins = [await self._begin(order) for order in orders]
         return await self._coordinator.pay_all(begins)
+
+    async def hand_cash(self, by: str, order: PaymentOrder) -> Record | Proposal | Denied:
+        """A deposit or a withdrawal by an operator, or the proposal that waits for a second one."""
+        deed = await self._begin(order)
+        scoped = deed.claim if by == ROOT else _claim(order.once, f"operator:{by}")
+        done = await self.operators.do(by, replace(deed, claim=scoped))
+        if isinstance(done, Paid):
+            return done.record
+        if not isinstance(done, Proposal) or done.outcome is None:
+            return cast(Proposal | Denied, done)
+        # The same request again, after it was approved: what came of it.
+        assert isinstance(done.deed, Begin), "cash was proposed"
+        return await self.store.payment(done.deed.id) or done
 
     async def _begin(self, order: PaymentOrder) -> Begin:
         own, now = self.bank.ispb, self._clock.now()
@@ -167,10 +187,15 @@ class Node:
         return reply.account if isinstance(reply, AccountMade) else cast(Denied, reply)
 
     async def change_account(
-        self, account: Address, change: Literal["block", "unblock", "close"]
-    ) -> Account | Denied:
-        reply = await self.batches.offer(ChangeAccount(account=account, change=change))
-        return reply.account if isinstance(reply, AccountMade) else cast(Denied, reply)
+        self, by: str, account: Address, change: Literal["block", "unblock", "close"]
+    ) -> Account | Proposal | Denied:
+        reply = await self.operators.do(by, ChangeAccount(account=account, change=change))
+        return reply.account if isinstance(reply, AccountMade) else cast(Proposal | Denied, reply)
+
+    async def set_credit_limit(self, by: str, peer: Ispb, limit: int) -> Account | Proposal | Denied:
+        """The peer's clearing account, with its new floor."""
+        reply = await self.operators.do(by, SetCreditLimit(peer=peer, limit=limit))
+        return reply.account if isinstance(reply, AccountMade) else cast(Proposal | Denied, reply)
 
     async def give_mandate(self, order: MandateOrder) -> tuple[Mandate, str] | Denied:
         """The mandate and its token."""
@@ -279,6 +304,10 @@ class Node:
             return False
         return True
 
+    def now(self) -> Instant:
+        """This bank's time."""
+        return self._clock.now()
+
     def peer_returned(self, bank: Ispb) -> None:
         self._recovery.peer_returned(bank)
 
@@ -293,7 +322,7 @@ class Node:
             await asyncio.sleep(KEYS_EVERY_S)
 
 
-def _claim(once: Once, caller: Document | None) -> Claim:
+def _claim(once: Once, caller: str | None) -> Claim:
     """The key's scope is the caller and the route."""
     return Claim(scope=f"{caller or 'operator'}/{once.route}", key=once.key, body=once.body)
 

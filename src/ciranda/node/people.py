@@ -5,7 +5,6 @@ Signing in takes as long, and says as much, whether the customer exists or not.
 """
 
 import asyncio
-import hmac
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Literal
@@ -15,9 +14,11 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from ciranda.engine.customer import Customer
+from ciranda.engine.operator import Operator
 from ciranda.identity import Document
 from ciranda.instant import Instant, later
 from ciranda.node.batches import Overloaded
+from ciranda.node.operators import Operators
 from ciranda.ports import Clock, Dice, Store
 
 SESSION_MS = 12 * 60 * 60 * 1000
@@ -35,11 +36,11 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class People:
-    def __init__(self, store: Store, clock: Clock, dice: Dice, operator_token: str) -> None:
+    def __init__(self, store: Store, clock: Clock, dice: Dice, operators: Operators) -> None:
         self._store = store
         self._clock = clock
         self._dice = dice
-        self._operator = sha256(operator_token.encode()).digest()
+        self._operators = operators
         # OWASP's first choice for argon2id: 19 MiB, two passes, one lane.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._dummy: str | None = None
@@ -76,12 +77,12 @@ class People:
     async def log_out(self, token: str) -> None:
         await self._store.drop_session(_hash_of(token))
 
-    async def who(self, token: str) -> Customer | Literal["operator"] | None:
+    async def who(self, token: str) -> Customer | Operator | None:
         """None: no such session, or no longer."""
-        token_hash = _hash_of(token)
-        if hmac.compare_digest(token_hash, self._operator):
-            return "operator"
-        session = await self._store.session(token_hash)
+        operator = await self._operators.who(token)
+        if operator is not None:
+            return operator
+        session = await self._store.session(_hash_of(token))
         if session is None or session.expires_at <= self._clock.now():
             return None
         return session.customer

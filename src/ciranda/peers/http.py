@@ -54,16 +54,19 @@ class HttpPeers:
         request_timeout_ms: int = 10_000,
         probe_timeout_ms: int = 5_000,
         waiting_max: int = 10_000,
+        nonces: str = "",
     ) -> None:
-        """`now`: seconds since 1970. `waiting_max`: of questions that wait to be sent to one peer."""
+        """`now`: seconds since 1970. `waiting_max`: of questions that wait to be sent to one peer. `nonces`: what no
+        other process of this bank begins its nonces with."""
         self._own = own
-        self._seal = Seal(own, key, roster)
+        self._seal = Seal(own, key, roster, nonces)
         self._heights = heights
         self._dice = dice
         self._now = now
         self._transport = transport
         self._request_timeout_s = request_timeout_ms / 1000
         self._probe_timeout_s = probe_timeout_ms / 1000
+        self._waiting_max = waiting_max
         self._peers = {m.ispb: _Peer(m, self._carry, waiting_max) for m in roster.peers_of(own)}
         self._closed = True
         self._met = asyncio.Event()
@@ -77,7 +80,21 @@ class HttpPeers:
         await self._transport.open()
         self._closed = False
         for peer in self._peers.values():
-            self._spawn(self._listen(peer))
+            self._watch(peer)
+
+    def change(self, roster: Roster, key: Ed25519PrivateKey) -> None:
+        """Goes on with another roster and key: new peers are met, moved ones found, and those struck out forgotten."""
+        self._seal.change(key, roster)
+        members = {member.ispb: member for member in roster.peers_of(self._own)}
+        for ispb in self._peers.keys() - members.keys():
+            self._forget(self._peers.pop(ispb))
+        for ispb, member in members.items():
+            if ispb in self._peers:
+                self._peers[ispb].url = _url(member)
+            else:
+                self._peers[ispb] = peer = _Peer(member, self._carry, self._waiting_max)
+                self._watch(peer)
+                self._send_probe(peer)
 
     async def greet(self, timeout_s: float) -> None:
         """Says a word to every peer, and waits a little for theirs: whoever was thought to be down is up again."""
@@ -167,8 +184,13 @@ class HttpPeers:
     async def _exchange(self, peer: "_Peer", questions: list[bytes]) -> AnswerBatch:
         own, seen = self._heights.own(), self._heights.seen(peer.ispb)
         body = encode_batch(self._own, peer.ispb, own, seen, questions)
-        headers = self._seal.sign_request(peer.ispb, body, self._now())
-        response = await self._transport.post(peer.url, headers, body)
+        for _ in range(2):
+            headers = self._seal.sign_request(peer.ispb, body, self._now())
+            response = await self._transport.post(peer.url, headers, body)
+            # Perhaps the line carried it twice, or another of the peer's workers has read the new roster already: it
+            # is said once more, in a signature of its own.
+            if response.status != 401:
+                break
         if response.status == 401 and peer.up:
             log.warning(
                 "peer_refuses_signature", peer=peer.ispb, answer=response.body[:500].decode(errors="replace")
@@ -180,6 +202,17 @@ class HttpPeers:
         if (batch.sender, batch.receiver) != (peer.ispb, self._own) or len(batch.answers) != len(questions):
             raise Lost("the answers are not to these questions")
         return batch
+
+    # Coming and going.
+
+    def _watch(self, peer: "_Peer") -> None:
+        peer.listener = self._spawn(self._listen(peer))
+
+    def _forget(self, peer: "_Peer") -> None:
+        for task in (peer.listener, peer.prober):
+            if task is not None:
+                task.cancel()
+        _give_up(peer.outbox.give_up(), f"{peer.ispb} is no peer any more")
 
     # Up and down.
 
@@ -200,7 +233,7 @@ class HttpPeers:
             self._went_down(peer)
 
     def _went_down(self, peer: "_Peer") -> None:
-        if not peer.up or self._closed:
+        if not peer.up or self._closed or self._peers.get(peer.ispb) is not peer:
             return
         peer.up = False
         peer.prober = self._spawn(self._probe(peer))
@@ -245,13 +278,18 @@ class _Peer:
         waiting_max: int,
     ) -> None:
         self.ispb = member.ispb
-        self.url = member.peer_url.rstrip("/") + PATH
+        self.url = _url(member)
         self.up = True
         self.words = 0
         """Valid messages heard from it: two equal counts mean silence between them."""
         self.prober: asyncio.Task[None] | None = None
         """There is one exactly while the peer is down."""
+        self.listener: asyncio.Task[None] | None = None
         self.outbox = Outbox(lambda letters: carry(self, letters), waiting_max)
+
+
+def _url(member: Member) -> str:
+    return member.peer_url.rstrip("/") + PATH
 
 
 def _give_up(letters: list[Letter], why: str, kind: type[PeerUnreachable] = PeerUnreachable) -> None:

@@ -1,9 +1,10 @@
 """The outbox: questions to one peer, waiting to be carried there in batches.
 
-Its law (PROTOCOL 2.1): **no timer delays a lone message, and nothing waits without bound.** While fewer than
-`CARRIERS_MAX` requests are under way, what was posted leaves at once, in the event loop's next turn, together with
-all that was posted in this one. While all carriers are out, the next batch gathers; the first one back takes it. So
-batches are small when there is little to say, and large when there is much, and nobody chose their size.
+Its law (PROTOCOL 2.1): **no timer delays a lone message, and nothing waits without bound.** While no request is under
+way, what was posted leaves at once, in the event loop's next turn, together with all that was posted in this one. While
+a carrier is out, the next batch gathers; the first one back takes it. A carrier that does not come back soon holds up
+nobody: after `PATIENCE_S` another sets out, up to `CARRIERS_MAX`. So batches are small when there is little to say, and
+large when there is much, and nobody chose their size.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from ciranda.agreement.message import Answer
 
 CARRIERS_MAX = 4
+PATIENCE_S = 0.02
+"""About as long as a busy peer takes to write a batch down. One request for all costs both banks less than several."""
 BATCH_MAX = 500
 BATCH_BYTES_MAX = 1_000_000
 """Far under what a peer reads at most, so that no batch is ever refused for its size; and a payment of many transfers
@@ -44,6 +47,7 @@ class Outbox:
         if that were left to a callback, what is posted between the two would lie there for ever."""
         self._setting_out = False
         """A carrier was sent for, and has not come to the box yet: it will take what is posted now."""
+        self._patience: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def post(self, letter: Letter) -> bool:
@@ -51,7 +55,10 @@ class Outbox:
         if len(self._waiting) >= self._waiting_max:
             return False
         self._waiting.append(letter)
-        self._send_carrier()
+        if not self._carriers:
+            self._send_carrier()
+        elif self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._send_carrier)
         return True
 
     def give_up(self) -> list[Letter]:
@@ -61,6 +68,7 @@ class Outbox:
         """
         waiting = list(self._waiting)
         self._waiting.clear()
+        self._begin_to_wait_anew()
         self._carriers.clear()
         self._setting_out = False
         return waiting
@@ -71,7 +79,13 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _begin_to_wait_anew(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _send_carrier(self) -> None:
+        self._begin_to_wait_anew()
         if self._waiting and not self._setting_out and len(self._carriers) < CARRIERS_MAX:
             self._setting_out = True
             carrier = asyncio.create_task(self._come_and_go())
@@ -93,6 +107,7 @@ class Outbox:
             self._carriers.discard(carrier)
 
     def _take(self) -> list[Letter]:
+        self._begin_to_wait_anew()
         batch: list[Letter] = []
         size = 0
         while self._waiting and len(batch) < BATCH_MAX:

@@ -1,5 +1,6 @@
 """The way to a peer: one request there, one response back, as bytes. Nothing here knows what they mean."""
 
+import ssl
 from typing import Protocol
 
 import aiohttp
@@ -31,13 +32,15 @@ class Transport(Protocol):
 class HttpTransport:
     """Over HTTP, with connections that are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: for peers at https URLs; whomever this machine trusts, if it is None."""
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
             # The outbox limits what is under way; a second limit here would make probes wait behind it.
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls or True),
             # Each request has its own limit, made of the time that its questions have left.
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -179,6 +179,9 @@ class SimulatedBank:
                 put_back,
                 operator_token=_OPERATOR,
                 sealing_key=bytes(32),
+                nonces=process.name.replace("#", "."),
+                # A copy may reach another worker, which has not heard it: so the agreement must bear every one.
+                first_time=lambda _request, _now: True,
             )
             await house.peers.start()
             await house.node.start()

@@ -12,7 +12,7 @@ from ciranda.agreement.participant import State
 from ciranda.engine import needs
 from ciranda.engine.bank import Bank
 from ciranda.engine.decide import decide
-from ciranda.engine.input import Input
+from ciranda.engine.input import Act, Input
 from ciranda.engine.key import Key
 from ciranda.engine.limits import Limits
 from ciranda.engine.record import Record
@@ -27,12 +27,15 @@ from ciranda.storage import schema
 from ciranda.storage.rows import (
     ACCOUNT_MOVES,
     ACCOUNTS,
+    ACTIONS,
     CUSTOMERS,
     ENTRIES,
     KEYS,
     LIMITS,
     LINKS,
     MANDATES,
+    OPERATORS,
+    PROPOSALS,
     RECORD_MOVES,
     RECORDS,
     SPENT,
@@ -54,8 +57,10 @@ def run_batch(
     transaction: Transaction, bank: Bank, inputs: Sequence[Input], now: Instant
 ) -> tuple[list[Reply], bool]:
     """The replies, to be heard only after the commit; and whether anything was written."""
-    claims = needs.claims(inputs, now)
-    view = _read(transaction, bank, inputs, claims, now)
+    view = View(bank)
+    work = _read_operators(transaction, view, inputs)
+    claims = needs.claims(work, now)
+    _read(transaction, view, work, claims, now)
     accounts_before = dict(view.accounts)
     known_before = set(view.keys)
     records_before = dict(view.records)
@@ -73,10 +78,19 @@ def run_batch(
     return replies, writes != Writes()
 
 
+def _read_operators(transaction: Transaction, view: View, inputs: Sequence[Input]) -> Sequence[needs.Work]:
+    """The inputs, with what operators want done in them."""
+    if not any(isinstance(input, Act) for input in inputs):
+        return inputs
+    view.proposals = _fetch(transaction, PROPOSALS, needs.proposals(inputs), lambda value: value.id)
+    names = needs.operators(inputs, view.proposals)
+    view.operators = _fetch(transaction, OPERATORS, names, lambda value: value.name)
+    return needs.with_deeds(inputs, view.proposals)
+
+
 def _read(
-    transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims: Claims, now: Instant
-) -> View:
-    view = View(bank)
+    transaction: Transaction, view: View, inputs: Sequence[needs.Work], claims: Claims, now: Instant
+) -> None:
     claimed = transaction.claim(schema.keys, [KEYS.to_row(claim) for claim in claims.values()])
     view.keys = {(key.scope, key.key): key for key in map(KEYS.from_row, claimed)}
     view.customers = _fetch(transaction, CUSTOMERS, needs.customers(inputs), lambda value: value.document)
@@ -89,9 +103,8 @@ def _read(
     view.accounts = _fetch(transaction, ACCOUNTS, needs.accounts(inputs, view), lambda value: value.id)
     link_rows = transaction.read(schema.links, sorted(needs.links(inputs)))
     view.links = {(link.owner, link.account): link for link in map(LINKS.from_row, link_rows)}
-    view.limits = _read_limits(transaction, needs.limits(inputs, view))
+    view.chosen = _read_limits(transaction, needs.limits(inputs, view))
     view.spent = _read_spent(transaction, needs.spent(view, now))
-    return view
 
 
 def _read_limits(transaction: Transaction, accounts: set[AccountId]) -> dict[AccountId, Limits]:
@@ -137,10 +150,11 @@ def _write(
     removed = [owner_and_account for owner_and_account, link in writes.links.items() if link is None]
     if removed:
         transaction.delete(schema.links, removed)
-    transaction.upsert(schema.limits, [LIMITS.to_row(value) for value in writes.limits.values()])
+    transaction.upsert(schema.limits, [LIMITS.to_row(value) for value in writes.chosen.values()])
     transaction.upsert(schema.spent, [SPENT.to_row(value) for value in writes.spent.values()])
     transaction.insert(schema.uses, [USES.to_row(use) for use in writes.uses])
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
+    _write_operators(transaction, writes, now)
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
 
 
@@ -155,6 +169,17 @@ def _write_records(transaction: Transaction, writes: Writes, before: dict[EndToE
             whole.append(RECORDS.to_row(record))
     transaction.upsert(schema.payments, whole)
     transaction.change(schema.payments, RECORD_MOVES, moves)
+
+
+def _write_operators(transaction: Transaction, writes: Writes, now: Instant) -> None:
+    if not writes.actions:
+        return
+    added = [writes.operators.pop(name, operator) for name, operator in writes.named.items()]
+    transaction.insert(schema.operators, [OPERATORS.to_row(operator) for operator in added])
+    transaction.upsert(schema.operators, [OPERATORS.to_row(value) for value in writes.operators.values()])
+    transaction.upsert(schema.proposals, [PROPOSALS.to_row(value) for value in writes.proposals.values()])
+    transaction.upsert(schema.peer_limits, [(peer, limit, now) for peer, limit in writes.limits.items()])
+    transaction.insert(schema.actions, [ACTIONS.to_row(action) for action in writes.actions])
 
 
 def _stub(id: EndToEndId) -> Record:

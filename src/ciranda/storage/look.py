@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, not_, or_, select, tuple_
+from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select, tuple_
 
 from ciranda.agreement.participant import State
+from ciranda.engine.action import Action
 from ciranda.engine.customer import Customer
 from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
@@ -18,7 +21,19 @@ from ciranda.ledger.trial_balance import TrialBalance
 from ciranda.period import Period
 from ciranda.ports import Credentials, PaymentCounts, Session, StatementLine, UseLine, ViolationRow
 from ciranda.storage import schema
-from ciranda.storage.rows import ACCOUNTS, CUSTOMERS, ENTRIES, LIMITS, LINKS, MANDATES, RECORDS, USES
+from ciranda.storage.rows import (
+    ACCOUNTS,
+    ACTIONS,
+    CUSTOMERS,
+    ENTRIES,
+    LIMITS,
+    LINKS,
+    MANDATES,
+    OPERATORS,
+    PROPOSALS,
+    RECORDS,
+    USES,
+)
 
 _OWN_KINDS = (AccountKind.VAULT.value, AccountKind.CLEARING.value)
 ASKED_AT_ONCE = 1_000
@@ -278,6 +293,34 @@ def violations(connection: Connection, limit: int) -> list[ViolationRow]:
         ViolationRow(at=Instant(row[0]), peer=Ispb(row[1]), payment=EndToEndId(row[2]), reason=row[3])
         for row in _all(connection, query)
     ]
+
+
+def operator(connection: Connection, name: str) -> Operator | None:
+    rows = _all(connection, select(schema.operators).where(schema.operators.c.name == name))
+    return OPERATORS.from_row(rows[0]) if rows else None
+
+
+def operators(connection: Connection) -> list[Operator]:
+    rows = _all(connection, select(schema.operators).order_by(schema.operators.c.name))
+    return [OPERATORS.from_row(row) for row in rows]
+
+
+def proposal(connection: Connection, id: str) -> Proposal | None:
+    rows = _all(connection, select(schema.proposals).where(schema.proposals.c.id == id))
+    return PROPOSALS.from_row(rows[0]) if rows else None
+
+
+def proposals(connection: Connection, limit: int, before: str | None) -> list[Proposal]:
+    return [PROPOSALS.from_row(row) for row in _latest(connection, schema.proposals, limit, before)]
+
+
+def actions(connection: Connection, limit: int, before: str | None) -> list[Action]:
+    return [ACTIONS.from_row(row) for row in _latest(connection, schema.actions, limit, before)]
+
+
+def _latest(connection: Connection, table: Table, limit: int, before: str | None) -> list[Any]:
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    return _all(connection, query if before is None else query.where(table.c.id < before))
 
 
 def heights(connection: Connection) -> dict[Ispb, int]:

@@ -11,11 +11,23 @@ from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
+from ciranda.engine.action import Action, Terms
 from ciranda.engine.customer import Customer
+from ciranda.engine.input import (
+    AddOperator,
+    Begin,
+    ChangeAccount,
+    Deed,
+    EndOperator,
+    RenewToken,
+    SetCreditLimit,
+)
 from ciranda.engine.key import Key
 from ciranda.engine.limits import Limit, Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate, Use
+from ciranda.engine.operator import Operator, Role
+from ciranda.engine.proposal import Proposal, ProposalStatus
 from ciranda.engine.record import Clause, Record
 from ciranda.engine.spent import Spent
 from ciranda.identity import Ispb
@@ -35,6 +47,11 @@ _refusal = msgspec.json.Decoder(Refusal)
 _ballot = msgspec.json.Decoder(Ballot)
 _counted = msgspec.json.Decoder(tuple[Spent, ...])
 _accepted = msgspec.json.Decoder(tuple[Ballot, Decision])
+_terms = msgspec.json.Decoder(Terms)
+_deeds: dict[str, msgspec.json.Decoder[Deed]] = {
+    deed.__name__: msgspec.json.Decoder(deed)
+    for deed in (Begin, ChangeAccount, SetCreditLimit, AddOperator, RenewToken, EndOperator)
+}
 
 
 class Shape(Generic[T]):
@@ -157,8 +174,8 @@ def _account_to_row(account: Account) -> Row:
     )
 
 
-ACCOUNT_MOVES = ("status", "balance", "held", "incoming", "entries")
-"""What of an account ever changes, but for a clearing account's floor."""
+ACCOUNT_MOVES = ("status", "balance", "held", "incoming", "floor", "entries")
+"""What of an account ever changes."""
 
 
 def account_move(account: Account) -> Row:
@@ -169,6 +186,7 @@ def account_move(account: Account) -> Row:
         account.balance,
         account.held,
         account.incoming,
+        account.floor,
         account.entries,
     )
 
@@ -206,6 +224,72 @@ def _limits_from_row(row: Sequence[Any]) -> Limits:
     return Limits(account=account, per_transfer=per_transfer, per_day=per_day, per_night=per_night)
 
 
+def _operator_from_row(row: Sequence[Any]) -> Operator:
+    return Operator(
+        name=row[0],
+        role=Role(row[1]),
+        cash_limit=row[2],
+        token_hash=bytes(row[3]),
+        expires_at=row[4],
+        added_by=row[5],
+        added_at=row[6],
+        ended_at=row[7],
+    )
+
+
+def _proposal_to_row(proposal: Proposal) -> Row:
+    return (
+        proposal.id,
+        type(proposal.deed).__name__,
+        _json(proposal.deed),
+        proposal.by,
+        proposal.proposed_at,
+        proposal.expires_at,
+        proposal.status.value,
+        proposal.decided_by,
+        proposal.decided_at,
+        proposal.outcome,
+    )
+
+
+def _proposal_from_row(row: Sequence[Any]) -> Proposal:
+    return Proposal(
+        id=row[0],
+        deed=_deeds[row[1]].decode(row[2]),
+        by=row[3],
+        proposed_at=row[4],
+        expires_at=row[5],
+        status=ProposalStatus(row[6]),
+        decided_by=row[7],
+        decided_at=row[8],
+        outcome=row[9],
+    )
+
+
+def _action_to_row(action: Action) -> Row:
+    return (
+        action.id,
+        action.at,
+        action.operator,
+        action.action,
+        action.subject,
+        _json(action.terms),
+        action.outcome,
+    )
+
+
+def _action_from_row(row: Sequence[Any]) -> Action:
+    return Action(
+        id=row[0],
+        at=row[1],
+        operator=row[2],
+        action=row[3],
+        subject=row[4],
+        terms=_terms.decode(row[5]),
+        outcome=row[6],
+    )
+
+
 def _plain(shape: type[T], table: Table) -> Shape[T]:
     """Values whose fields are the table's columns."""
     names = [column.name for column in table.columns]
@@ -241,3 +325,8 @@ LINKS: Shape[Link] = _with_scopes(Link, schema.links)
 MANDATES: Shape[Mandate] = _with_scopes(Mandate, schema.mandates)
 SPENT: Shape[Spent] = _plain(Spent, schema.spent)
 USES: Shape[Use] = _plain(Use, schema.uses)
+OPERATORS: Shape[Operator] = Shape(
+    schema.operators, _plain(Operator, schema.operators).to_row, _operator_from_row
+)
+PROPOSALS: Shape[Proposal] = Shape(schema.proposals, _proposal_to_row, _proposal_from_row)
+ACTIONS: Shape[Action] = Shape(schema.actions, _action_to_row, _action_from_row)

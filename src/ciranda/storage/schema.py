@@ -252,3 +252,58 @@ violations = Table(
     Column("payment", TEXT, nullable=False),
     Column("reason", TEXT, nullable=False),
 )
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("name", TEXT, primary_key=True),
+    Column("role", TEXT, nullable=False),
+    Column("cash_limit", BigInteger),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("added_by", TEXT, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("what", TEXT, nullable=False),
+    Column("deed", TEXT, nullable=False),
+    Column("by", TEXT, nullable=False),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("status", TEXT, nullable=False),
+    Column("decided_by", TEXT),
+    Column("decided_at", BigInteger),
+    Column("outcome", TEXT),
+    sqlite_with_rowid=False,
+)
+"""`what` says as which of an operator's deeds `deed` is to be read."""
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("operator", TEXT, nullable=False),
+    Column("action", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    Column("terms", TEXT, nullable=False),
+    Column("outcome", TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What operators did and tried: only ever added to."""
+
+peer_limits = Table(
+    "peer_limits",
+    metadata,
+    Column("ispb", TEXT, primary_key=True),
+    Column("credit_limit", BigInteger, nullable=False),
+    Column("set_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a peer may owe this bank, where an operator has said so: it stands over the settings' figure."""

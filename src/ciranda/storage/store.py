@@ -7,6 +7,7 @@ can use at once: one for SQLite, several for PostgreSQL.
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from copy import copy
 from typing import TypeVar
 
 import structlog
@@ -14,15 +15,18 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from ciranda.engine.action import Action
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Input
 from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
+from ciranda.engine.operator import Operator
+from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Failed, Reply
-from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
+from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb, clearing
 from ciranda.instant import Instant, later
 from ciranda.ledger.account import Account, clearing_account, vault
 from ciranda.ledger.trial_balance import TrialBalance
@@ -38,6 +42,7 @@ from ciranda.ports import (
     UseLine,
     ViolationRow,
 )
+from ciranda.roster import Roster
 from ciranda.storage import look, schema
 from ciranda.storage.batch import run_batch
 from ciranda.storage.gather import Gather
@@ -81,8 +86,12 @@ class SqlStore:
 
     async def open(self) -> None:
         """Makes the bank's own accounts where they are missing, and sets their floors as the roster says."""
-        await self._write(self._prepare_own_accounts)
+        await self.prepare_for(self._bank.roster)
         await self.read_height()
+
+    async def prepare_for(self, roster: Roster) -> None:
+        """Makes the clearing accounts that the roster asks for, and sets their floors: before it is in force."""
+        await self._write(lambda transaction: self._prepare_own_accounts(transaction, roster))
 
     def close(self) -> None:
         self._database.close()
@@ -117,7 +126,7 @@ class SqlStore:
             return [*await self.transact(inputs[:middle]), *await self.transact(inputs[middle:])]
 
     def _run(self, transaction: Transaction, inputs: Sequence[Input]) -> tuple[list[Reply], int]:
-        replies, written = run_batch(transaction, self._bank, inputs, self._clock.now())
+        replies, written = run_batch(transaction, copy(self._bank), inputs, self._clock.now())
         return replies, transaction.rise() if written else 0
 
     async def _commit(self, work: Callable[[Transaction], tuple[T, int]]) -> T:
@@ -269,6 +278,23 @@ class SqlStore:
     async def violations(self, limit: int) -> list[ViolationRow]:
         return await self._look(lambda connection: look.violations(connection, limit))
 
+    # Operators.
+
+    async def operator(self, name: str) -> Operator | None:
+        return await self._look(lambda connection: look.operator(connection, name))
+
+    async def operators(self) -> list[Operator]:
+        return await self._look(look.operators)
+
+    async def proposal(self, id: str) -> Proposal | None:
+        return await self._look(lambda connection: look.proposal(connection, id))
+
+    async def proposals(self, limit: int, before: str | None) -> list[Proposal]:
+        return await self._look(lambda connection: look.proposals(connection, limit, before))
+
+    async def actions(self, limit: int, before: str | None) -> list[Action]:
+        return await self._look(lambda connection: look.actions(connection, limit, before))
+
     # Keeping house.
 
     async def heights(self) -> dict[Ispb, int]:
@@ -290,24 +316,26 @@ class SqlStore:
             await self._write(lambda transaction: transaction.delete(schema.keys, old))
         return len(old)
 
-    def _prepare_own_accounts(self, transaction: Transaction) -> None:
+    def _prepare_own_accounts(self, transaction: Transaction, roster: Roster) -> None:
         claimed = transaction.claim(schema.bank, [(1, self._bank.ispb, 0)])
         if claimed and claimed[0][1] != self._bank.ispb:
             raise WrongBank(f"this database is the book of bank {claimed[0][1]}, not of {self._bank.ispb}")
         now = self._clock.now()
+        peers = roster.peers_of(self._bank.ispb)
         wanted = [
             vault(now),
-            *(
-                clearing_account(peer.ispb, peer.credit_limit, now)
-                for peer in self._bank.roster.peers_of(self._bank.ispb)
-            ),
+            *(clearing_account(peer.ispb, peer.credit_limit, now) for peer in peers),
         ]
         rows = transaction.claim(schema.accounts, [ACCOUNTS.to_row(account) for account in wanted])
         present = {account.id: account for account in map(ACCOUNTS.from_row, rows)}
+        # What an operator has said stands over the settings. It is read once the accounts are locked, so that what
+        # is being said in another worker at this moment is not undone.
+        said = transaction.read(schema.peer_limits, [(peer.ispb,) for peer in peers])
+        floors = {clearing(Ispb(row[0])): -row[1] for row in said}
         for account in wanted:
-            kept = present.get(account.id)
-            if kept is not None and kept.floor != account.floor:
-                transaction.upsert(schema.accounts, [ACCOUNTS.to_row(replace(kept, floor=account.floor))])
+            kept, floor = present.get(account.id), floors.get(account.id, account.floor)
+            if kept is not None and kept.floor != floor:
+                transaction.upsert(schema.accounts, [ACCOUNTS.to_row(replace(kept, floor=floor))])
 
     # One small transaction.
 

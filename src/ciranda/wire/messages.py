@@ -73,6 +73,9 @@ _is_ispb = re.compile(r"[0-9A-Z]{8}").fullmatch
 _is_address = re.compile(r"[0-9A-Z]{8}\.[0-9]{4}\.[0-9]{2,20}").fullmatch
 _is_end_to_end_id = re.compile(r"E[0-9A-Z]{8}[0-9]{12}[a-zA-Z0-9]{11}").fullmatch
 _is_document = re.compile(r"[0-9]{11}|[0-9A-Z]{12}[0-9]{2}").fullmatch
+_is_masked_document = re.compile(
+    r"\*{3}\.[0-9]{3}\.[0-9]{3}-\*\*|\*\*\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-\*\*"
+).fullmatch
 _is_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 _is_salt = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _is_reference = re.compile(r"[A-Za-z0-9]{1,35}").fullmatch
@@ -146,7 +149,7 @@ def check_question(question: Question) -> None:
             _must(len(question.parts) <= TRANSFERS_MAX, "too many transfers")
             for part in question.parts:
                 _check_part(part)
-            _must(_is_document(question.payer), "the payer's document")
+            _must(question.payer is None or _is_document(question.payer), "the payer's document")
             _must(len(question.permissions) <= TRANSFERS_MAX, "too many permissions")
             for permission in question.permissions:
                 _must(0 <= permission.index < TRANSFERS_MAX, "a permission's index")
@@ -248,7 +251,7 @@ def _check_account(account: AccountShown) -> None:
     _must(account.signatures is None or _is_word(account.signatures), "who signs for an account")
     _must(len(account.holders) <= _HOLDERS_MAX, "too many holders")
     for document, name in account.holders:
-        _must(_is_document(document), "a holder's document")
+        _must(_is_masked_document(document), "a holder's document, masked")
         _check_text(name, _NAME_LENGTH_MAX, "a name")
     for amount in (account.balance, account.held, account.available):
         _must(amount is None or -_INT64_MAX <= amount <= _INT64_MAX, "a balance")

@@ -234,3 +234,51 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "operators",
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("cash_limit", sa.BigInteger(), nullable=True),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("added_by", TEXT, nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "proposals",
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("what", TEXT, nullable=False),
+        sa.Column("deed", TEXT, nullable=False),
+        sa.Column("by", TEXT, nullable=False),
+        sa.Column("proposed_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("decided_by", TEXT, nullable=True),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", TEXT, nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "actions",
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("operator", TEXT, nullable=False),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("terms", TEXT, nullable=False),
+        sa.Column("outcome", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "peer_limits",
+        sa.Column("ispb", TEXT, nullable=False),
+        sa.Column("credit_limit", sa.BigInteger(), nullable=False),
+        sa.Column("set_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("ispb"),
+        sqlite_with_rowid=False,
+    )

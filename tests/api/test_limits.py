@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ciranda.engine.limits import Figures, LimitRules
-from tests.api.bank import Answer, Customer, Door, Pair, pair, transfer
+from tests.api.bank import PASSWORD, Answer, Customer, Door, Pair, pair, transfer
 from tests.system import documents
 
 RULES = LimitRules(
@@ -72,6 +72,26 @@ def test_a_lower_limit_acts_at_once_and_a_higher_one_after_a_day(limited: Door) 
     assert limited.pay(ana, {"transfers": [transfer(ana.account, bia.account, 101)]}).code == "limit_exceeded"
     assert limited.pay(ana, {"transfers": [transfer(ana.account, bia.account, 100)]}).status == 201
     assert choose(limited, ana, per_day=1_000).json["raises"] == []
+
+
+def test_a_raised_limit_acts_a_day_later_by_the_banks_own_clock(limited_banks: Pair) -> None:
+    here, clock = limited_banks.here, limited_banks.banks.clock
+    cpf = documents.cpf()
+    ana, bia = here.someone(5_000, cpf), here.someone()
+    order = {"transfers": [transfer(ana.account, bia.account, 600)]}
+    choose(here, ana, per_transfer=600)
+    assert here.pay(ana, order).code == "limit_exceeded"
+    try:
+        clock.ahead_ms = 24 * 60 * 60 * 1000
+        session = here.call("POST", "/v1/sessions", {"document": cpf, "password": PASSWORD})
+        tomorrow = Customer(cpf, session.json["token"], ana.account)
+        assert (show(here, tomorrow)["per_transfer"], show(here, tomorrow)["raises"]) == (600, [])
+        assert here.pay(tomorrow, order).status == 201
+    finally:
+        clock.ahead_ms = 0
+    # The clock is put right: today the raise is awaited again, and nothing was spent today.
+    assert (show(here, ana)["per_transfer"], show(here, ana)["spent_today"]) == (500, 0)
+    assert here.pay(ana, order).code == "limit_exceeded"
 
 
 def test_a_debit_from_another_bank_is_limited_where_the_account_is(limited_banks: Pair) -> None:

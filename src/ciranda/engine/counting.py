@@ -35,7 +35,9 @@ def exceeded(view: View, clauses: tuple[Clause, ...], now: Instant) -> list[Code
 
 def count(view: View, record: Record, writes: Writes, now: Instant) -> Record:
     """Puts what the payment takes into `writes`; the record that remembers it."""
-    used = mandates_used(record.clauses)
+    used, limited = mandates_used(record.clauses), _limited(view, record.clauses)
+    if not used and not limited:
+        return record
     writes.mandates = _mandates(view, used, +1)
     writes.uses = [
         Use(mandate=id, used_at=now, payment=record.id, amount=amount) for id, amount in used.items()
@@ -47,7 +49,7 @@ def count(view: View, record: Record, writes: Writes, now: Instant) -> Record:
     ]
     counted += [
         Spent(taken_from=account, period=period, amount=sum(amounts))
-        for account, amounts in _limited(view, record.clauses).items()
+        for account, amounts in limited.items()
         for period in periods_of(now)
     ]
     if not counted:

@@ -18,7 +18,8 @@ class Ballots(Checker):
     def __init__(self, world: "World") -> None:
         super().__init__(world)
         self._began: dict[EndToEndId, str] = {}
-        self._asked: set[tuple[EndToEndId, Ballot, Ispb]] = set()
+        self._answered: set[tuple[EndToEndId, Ballot, Ispb]] = set()
+        """Whose answers under a ballot have reached its owner."""
         self._owner: dict[tuple[EndToEndId, Ballot], str] = {}
         self._decision: dict[tuple[EndToEndId, Ballot], Decision] = {}
         self._promised: dict[tuple[EndToEndId, Ballot], list[tuple[Ballot, Decision] | None]] = {}
@@ -37,10 +38,9 @@ class Ballots(Checker):
                     not record.state.decided and (record.promised is None or record.promised < ballot)
                 ):
                     self._wrong(question.header.id, f"is asked for under {ballot}, which is not written down")
-                place = (question.header.id, ballot, receiver)
-                if place in self._asked:
+                # A question that was not heard, for its signature was refused, is said once more in the same attempt.
+                if (question.header.id, ballot, receiver) in self._answered:
                     self._wrong(question.header.id, f"is asked for twice under {ballot}")
-                self._asked.add(place)
             case Propose():
                 self._proposed(process, question)
             case _:
@@ -68,6 +68,8 @@ class Ballots(Checker):
             self._wrong(payment, f"has one ballot in two processes, {owner} and {process}")
 
     def on_delivered(self, process: str, answering: Ispb, question: Question, answer: Answer) -> None:
+        if isinstance(question, Ask) and question.ballot is not None:
+            self._answered.add((question.header.id, question.ballot, answering))
         if isinstance(answer, Promised):
             self._promised.setdefault((answer.id, answer.ballot), []).append(answer.accepted)
 

@@ -235,6 +235,13 @@ FAULTS = (
         within=10,
     ),
     Planted(
+        name="5.6: another decision is told than the one that was taken",
+        changes=(
+            Change("node.coordinator:telling", "decision=record.decision,", "decision=Decision.ABORT,"),
+        ),
+        within=5,
+    ),
+    Planted(
         name="5.6: whoever was not told at once is never told",
         changes=(
             Change(

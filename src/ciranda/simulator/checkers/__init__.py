@@ -18,10 +18,10 @@ from ciranda.simulator.checkers.whole_books import WholeBooks
 
 CHECKERS: tuple[type[Checker], ...] = (
     Ballots,
+    OneDecision,
     DurableFirst,
     SameAnswer,
     PromisesRise,
-    OneDecision,
     Majority,
     EveryYes,
     NoViolations,

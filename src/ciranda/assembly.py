@@ -450,6 +450,7 @@ def bank_of(settings: BankSettings) -> Bank:
         roster=settings.own_roster,
         mandate_secret=_derive(settings.secret, "mandates"),
         two_person=settings.two_person,
+        limits=settings.limits,
     )
 
 

@@ -11,18 +11,20 @@ from ciranda.engine.attempts import Allowance
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Input
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, Use
 from ciranda.engine.operator import Operator
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
 from ciranda.engine.second_factor import SecondFactor
-from ciranda.identity import AccountId, Document, EndToEndId, Ispb
+from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account
 from ciranda.ledger.entry import Entry
 from ciranda.ledger.trial_balance import TrialBalance
+from ciranda.period import Period
 
 T = TypeVar("T")
 
@@ -38,6 +40,13 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     description: str | None
     reference: str | None
+
+
+class UseLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A use of a mandate with its payment."""
+
+    use: Use
+    record: Record
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +229,24 @@ class Store(Protocol):
     async def mandates_of(self, giver: Document) -> list[Mandate]: ...
 
     async def mandate(self, id: str) -> Mandate | None: ...
+
+    async def uses(
+        self, mandate: str, limit: int, before: tuple[Instant, EndToEndId] | None
+    ) -> list[UseLine]:
+        """Newest first, those before that time and payment."""
+        ...
+
+    async def used_since(self, mandates: Sequence[str], since: Instant) -> dict[str, int]:
+        """What was taken under each of the mandates, or is held, by payments that were placed since then."""
+        ...
+
+    async def limits(self, account: Address) -> Limits:
+        """What its holders chose."""
+        ...
+
+    async def spent(self, account: Address, periods: Sequence[Period]) -> dict[Period, int]:
+        """Nothing in a period is 0."""
+        ...
 
     async def links_of(self, owner: Document) -> list[Link]: ...
 

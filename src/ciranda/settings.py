@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec.structs import replace
 
+from ciranda.engine.limits import Figures, LimitRules
 from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb, parse_ispb
 from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
@@ -58,6 +59,8 @@ CREDIT_LIMIT = 10**12
 PEER_REQUESTS_PER_S = 5_000
 WITNESSES = 3
 DEADLINE_MS = 5_000
+PER_NIGHT = 100_000
+"""What leaves a person's account at night at most, unless bank or holder say otherwise: R$ 1,000, as in Pix."""
 WITHDRAWALS_ALONE = 100_000
 
 
@@ -117,6 +120,8 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     peer_tls: PeerTls | None
     files: tuple[Path, ...]
     """All files that may change while the bank runs."""
+    limits: LimitRules | None
+    """None: customers' limits are off."""
 
     @property
     def member(self) -> Member:
@@ -170,6 +175,7 @@ def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
         peer_host=peer_host,
         peer_port=peer_port,
         credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
+        limits=None if written.limits is None else _limits(written.limits),
         peer_requests_per_s=written.peer_requests_per_s,
         tls=tls,
         peer_tls=peer_tls,
@@ -266,6 +272,10 @@ def bank_toml(ispb: Ispb, database: str, *, tls: bool = False, two_person: bool 
         "# How much a peer may owe this bank, in centavos, where it differs from the consortium's figure:\n"
         "# [credit_limits]\n"
         "# 10000002 = 50000000\n"
+        "\n"
+        "# How much may leave a customer's account, where its holders choose nothing else, in centavos:\n"
+        "# [limits]\n"
+        f"# per_night = {PER_NIGHT}\n"
     ) + (_TLS_TOML if tls else "")
 
 
@@ -359,6 +369,22 @@ class _ConsortiumFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     bank: Annotated[list[_BankEntry], msgspec.Meta(min_length=1)]
 
 
+_Figure = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
+
+
+class _CompanyLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    per_transfer: _Figure | None = None
+    per_day: _Figure | None = None
+    per_night: _Figure | None = None
+
+
+class _Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    per_transfer: _Figure | None = None
+    per_day: _Figure | None = None
+    per_night: _Figure = PER_NIGHT
+    companies: _CompanyLimits = _CompanyLimits()
+
+
 class _TlsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     certificate: str
     key: str
@@ -384,6 +410,7 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     two_person: bool = False
     withdrawals_alone: Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)] = WITHDRAWALS_ALONE
     backups: str | None = None
+    limits: _Limits | None = None
     trusted_proxies: list[str] = []
     passwords: PasswordCost = msgspec.field(default_factory=PasswordCost)
     sessions: SessionRules = msgspec.field(default_factory=SessionRules)
@@ -583,6 +610,14 @@ def _credit_limits(written: dict[str, int], roster: Roster, own: Ispb, path: Pat
         if _ispb(text, path) not in peers:
             raise SettingsError(f"{path}: credit_limits: {text} is no peer of this bank.")
     return peers | {Ispb(text): limit for text, limit in written.items()}
+
+
+def _limits(written: _Limits) -> LimitRules:
+    return LimitRules(persons=_figures(written), companies=_figures(written.companies))
+
+
+def _figures(written: _Limits | _CompanyLimits) -> Figures:
+    return Figures(per_transfer=written.per_transfer, per_day=written.per_day, per_night=written.per_night)
 
 
 def _quoted(text: str) -> str:

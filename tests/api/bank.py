@@ -20,6 +20,7 @@ from litestar.handlers import HTTPRouteHandler
 from ciranda.api.app import make_app
 from ciranda.api.openapi import document
 from ciranda.api.origin import Proxies
+from ciranda.engine.limits import LimitRules
 from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.node.node import Node
@@ -259,12 +260,13 @@ def pair(
     folder: Path,
     count: int = 2,
     two_person: TwoPerson | None = None,
+    limits: LimitRules | None = None,
     rules: PeopleRules = USUAL_RULES,
     trusted_proxies: Proxies = (),
 ) -> Iterator[Pair]:
     """Two banks to call, of a consortium of `count`."""
     with asyncio.Runner() as runner:
-        living = consortium(folder, count, two_person=two_person, rules=rules)
+        living = consortium(folder, count, two_person=two_person, limits=limits, rules=rules)
         banks: Banks = runner.run(_entered(living.__aenter__()))
         try:
             here, there = (Door(banks[Ispb(ispb)], runner, trusted_proxies) for ispb in banks.ispbs[:2])

@@ -27,6 +27,7 @@ OPERATORS = {path for _, path in GUARDED if path.startswith("/v1/operator")} | {
 EITHERS = {
     ("GET", "/v1/accounts/{address}"),
     ("GET", "/v1/accounts/{address}/entries"),
+    ("GET", "/v1/accounts/{address}/limits"),
     ("GET", "/v1/payees/{address}"),
     ("GET", "/v1/payments/{id}"),
 }

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.api.bank import Answer, Customer, Pair, new_key
+from tests.api.bank import Answer, Customer, Pair, new_key, transfer
 from tests.system import documents
 
 
@@ -48,9 +48,13 @@ def test_a_mandate_is_shown_whole_and_its_token_only_once(scene: Scene) -> None:
         "payer": scene.there.document,
         "scopes": ["pay"],
         "per_payment": 10,
+        "per_day": None,
         "total": 100,
         "used": 0,
+        "used_today": 0,
+        "starts_at": None,
         "expires_at": "2040-01-01T00:00:00.000Z",
+        "paused_at": None,
         "revoked_at": None,
     }
     (listed,) = scene.banks.there.call("GET", "/v1/mandates", token=scene.there.token).json["mandates"]
@@ -110,6 +114,11 @@ def test_a_mandate_ends_at_a_time_that_is_one_and_that_can_be_shown_again(scene:
         ({"total": 0}, "bad_request"),
         ({"per_payment": 10**15 + 1}, "bad_request"),
         ({"total": 1.5}, "bad_request"),
+        ({"per_day": 0}, "bad_request"),
+        ({"per_day": 9 * 10**15 + 1}, "bad_request"),
+        ({"starts_at": "soon"}, "bad_request"),
+        ({"starts_at": "1969-12-31T23:59:59Z"}, "bad_request"),
+        ({"starts_at": "2040-01-01T00:00:00Z"}, "bad_request"),
         ({"initiator": "x"}, "bad_request"),
         ({"initiator": "99999999"}, "unknown_bank"),
         ({"scopes": []}, "bad_request"),
@@ -140,6 +149,73 @@ def test_a_mandate_that_was_ended_is_listed_as_such(scene: Scene) -> None:
     assert there.call("DELETE", f"/v1/mandates/{id}", token=scene.there.token).status == 204
     (listed,) = there.call("GET", "/v1/mandates", token=scene.there.token).json["mandates"]
     assert listed["revoked_at"]
+
+
+def test_a_mandate_is_shown_to_whoever_gave_it_with_what_it_used_today(scene: Scene) -> None:
+    there, here = scene.banks.there, scene.banks.here
+    given = scene.mandate(per_day=50, total=100, starts_at="2026-01-01T00:00:00Z").json
+    till = here.someone()
+    for amount, status in ((30, 201), (21, 422), (20, 201)):
+        order = {"transfers": [transfer(scene.there.account, till.account, amount, mandate=given["token"])]}
+        assert here.pay(scene.here, {**order, "description": "Luz"}).status == status
+    path = f"/v1/mandates/{given['id']}"
+    shown = there.call("GET", path, token=scene.there.token).json
+    assert (shown["per_day"], shown["used"], shown["used_today"]) == (50, 50, 50)
+    assert shown["starts_at"] == "2026-01-01T00:00:00.000Z"
+    assert [shown] == there.call("GET", "/v1/mandates", token=scene.there.token).json["mandates"]
+    page = there.call("GET", f"{path}/uses", token=scene.there.token, query=b"limit=1").json
+    rest = there.call(
+        "GET", f"{path}/uses", token=scene.there.token, query=f"cursor={page['next_cursor']}".encode()
+    ).json
+    assert [(use["amount"], use["description"]) for use in page["uses"] + rest["uses"]] == [
+        (20, "Luz"),
+        (30, "Luz"),
+    ]
+    assert rest["next_cursor"] is None
+    paid = page["uses"][0]["payment"]
+    assert there.call("GET", f"/v1/payments/{paid}", token=scene.there.token).json["amount"] == 20
+    stranger = there.someone()
+    for method, what in (("GET", ""), ("GET", "/uses"), ("POST", "/pause"), ("POST", "/resume")):
+        assert there.call(method, path + what, token=stranger.token).code == "not_found"
+        assert there.call(method, f"/v1/mandates/\u00e9{what}", token=scene.there.token).code == "not_found"
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "1", "1.", ".E1", "x.y", f"{2**63}.E", "1.E10000001202611230000aaaaaaaaaaaé"]
+)
+def test_a_cursor_of_uses_is_one_that_was_given(scene: Scene, cursor: str) -> None:
+    id = scene.mandate().json["id"]
+    answer = scene.banks.there.call(
+        "GET", f"/v1/mandates/{id}/uses", token=scene.there.token, query=f"cursor={cursor}".encode()
+    )
+    assert (answer.code, answer.json["errors"][0]["field"]) == ("bad_request", "cursor")
+
+
+def test_a_mandate_rests_while_it_is_paused_for_paying_and_for_reading(scene: Scene) -> None:
+    there, here = scene.banks.there, scene.banks.here
+    given = scene.mandate(scopes=["pay", "read"]).json
+    till = here.someone()
+    order = {"transfers": [transfer(scene.there.account, till.account, 10, mandate=given["token"])]}
+    link = {"account": scene.there.account, "mandate": given["token"]}
+    path = f"/v1/mandates/{given['id']}"
+    paused = there.call("POST", f"{path}/pause", token=scene.there.token)
+    assert paused.status == 200
+    assert paused.json["paused_at"]
+    assert here.pay(scene.here, order).code == "not_permitted"
+    assert here.call("POST", "/v1/links", link, token=scene.here.token).code == "not_permitted"
+    assert there.call("POST", f"{path}/pause", token=scene.there.token).json == paused.json
+    resumed = there.call("POST", f"{path}/resume", token=scene.there.token)
+    assert (resumed.status, resumed.json["paused_at"]) == (200, None)
+    assert here.pay(scene.here, order).status == 201
+    assert there.call("DELETE", path, token=scene.there.token).status == 204
+    assert there.call("POST", f"{path}/resume", token=scene.there.token).code == "not_found"
+
+
+def test_a_mandate_does_not_begin_before_its_time(scene: Scene) -> None:
+    given = scene.mandate(starts_at="2039-01-01T00:00:00Z").json
+    till = scene.banks.here.someone()
+    order = {"transfers": [transfer(scene.there.account, till.account, 10, mandate=given["token"])]}
+    assert scene.banks.here.pay(scene.here, order).code == "not_permitted"
 
 
 def test_a_linked_account_stands_among_ones_own_and_without_figures_when_its_bank_is_away(

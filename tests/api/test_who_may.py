@@ -46,6 +46,8 @@ POST   /v1/accounts                               422 201 201 403 403 403 403 40
 GET    /v1/accounts                               200 200 200 403 403 403 403 403 403 401
 GET    /v1/accounts/{address}                     404 200 200 200 200 200 403 200 403 401
 GET    /v1/accounts/{address}/entries             404 200 200 200 200 200 403 200 403 401
+GET    /v1/accounts/{address}/limits              404 200 200 200 200 200 403 200 403 401
+PUT    /v1/accounts/{address}/limits              404 422 422 403 403 403 403 403 403 401
 GET    /v1/payees/{address}                       200 200 200 200 200 200 403 200 403 401
 POST   /v1/payments                               422 201 201 403 403 403 403 403 403 401
 GET    /v1/payments                               200 200 200 403 403 403 403 403 403 401
@@ -55,6 +57,10 @@ POST   /v1/deposits                               403 403 403 201 403 403 403 20
 POST   /v1/withdrawals                            403 403 403 201 403 403 403 201 403 401
 POST   /v1/mandates                               404 201 201 403 403 403 403 403 403 401
 GET    /v1/mandates                               200 200 200 403 403 403 403 403 403 401
+GET    /v1/mandates/{id}                          404 200 404 403 403 403 403 403 403 401
+POST   /v1/mandates/{id}/pause                    404 200 404 403 403 403 403 403 403 401
+POST   /v1/mandates/{id}/resume                   404 200 404 403 403 403 403 403 403 401
+GET    /v1/mandates/{id}/uses                     404 200 404 403 403 403 403 403 403 401
 DELETE /v1/mandates/{id}                          404 204 404 403 403 403 403 403 403 401
 POST   /v1/links                                  422 201 422 403 403 403 403 403 403 401
 GET    /v1/links                                  200 200 200 403 403 403 403 403 403 401
@@ -260,6 +266,7 @@ BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
         "expires_at": "2099-01-01T00:00:00Z",
         "scopes": ["read"],
     },
+    ("PUT", "/v1/accounts/{address}/limits"): lambda _: {"per_day": 1_000},
     ("POST", "/v1/links"): _link,
     ("PUT", "/v1/operator/peers/{ispb}/limit"): lambda _: {"limit": 1_000_000},
     ("POST", "/v1/operator/operators"): lambda _: {
@@ -274,6 +281,10 @@ PLACES: dict[tuple[str, str], Callable[[World], str]] = {
     ("DELETE", "/v1/sessions/{id}"): _session,
     ("DELETE", "/v1/links/{address}"): _linked,
     ("GET", "/v1/payments/{id}"): lambda world: str(world.payment),
+    ("GET", "/v1/mandates/{id}"): _given,
+    ("POST", "/v1/mandates/{id}/pause"): _given,
+    ("POST", "/v1/mandates/{id}/resume"): _given,
+    ("GET", "/v1/mandates/{id}/uses"): _given,
     ("DELETE", "/v1/mandates/{id}"): _given,
     ("POST", "/v1/operator/accounts/{address}/block"): _empty_account,
     ("POST", "/v1/operator/accounts/{address}/unblock"): _empty_account,

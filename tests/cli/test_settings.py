@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ciranda.cli.init import found
+from ciranda.engine.limits import Figures, LimitRules
 from ciranda.identity import Ispb
 from ciranda.money import OWN_BALANCE_MAX
 from ciranda.node.people import USUAL_RULES
@@ -221,6 +222,17 @@ def test_a_bank_may_set_its_own_figure_for_a_peer(consortium: Path) -> None:
     assert load(consortium / "jatoba" / "bank.toml").credit_limits == {"10000001": 10**12}
 
 
+def test_limits_are_off_until_the_bank_switches_them_on(consortium: Path) -> None:
+    path = consortium / "ipe" / "bank.toml"
+    assert load(path).limits is None
+    change(path, "# [limits]\n# per_night = 100000", "[limits]")
+    none = Figures()
+    assert load(path).limits == LimitRules(persons=Figures(per_night=100_000), companies=none)
+    change(path, "[limits]", "[limits]\nper_transfer = 5\nper_night = 7\n[limits.companies]\nper_day = 0")
+    persons = Figures(per_transfer=5, per_night=7)
+    assert load(path).limits == LimitRules(persons=persons, companies=Figures(per_day=0))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -285,6 +297,9 @@ def test_a_mistake_in_consortium_toml_is_told(consortium: Path, old: str, new: s
             "an ISPB is 8 characters",
         ),
         ("# [credit_limits]\n# 10000002 = 50000000", "[credit_limits]\n10000002 = -5", "credit_limits"),
+        ("# [limits]", "[limits]\nper_nite = 5", "unknown field `per_nite`"),
+        ("# [limits]", "[limits]\nper_day = -5", "per_day"),
+        ("# [limits]", "[limits.companies]\nper_day = 10.5", "per_day"),
         (
             "# [credit_limits]\n# 10000002 = 50000000",
             "peer_requests_per_s = 0",

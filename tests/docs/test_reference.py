@@ -161,16 +161,20 @@ def test_every_variable_of_the_environment_is_in_the_reference() -> None:
                 SecondFactorRules,
             ),
         ),
+        ("### Limits", (settings._Limits,)),
         ("### The table [tls]", (settings._TlsTable,)),
         ("### The table [peer_tls]", (settings._PeerTlsTable,)),
     ],
 )
 def test_every_setting_is_in_its_table_with_its_default(heading: str, kinds: tuple[Any, ...]) -> None:
-    told = {(row[0].strip("`[]"), row[1].strip("`")) for row in pages.rows(pages.section(OPERATING, heading))}
+    told = {
+        (row[0].strip("`[]").removeprefix("limits."), row[1].strip("`"))
+        for row in pages.rows(pages.section(OPERATING, heading))
+    }
     for kind in kinds:
         for field in msgspec.structs.fields(kind):
             default = "" if field.default is msgspec.NODEFAULT else str(field.default)
-            if field.default is None or field.name in ("credit_limits", "trusted_proxies"):
+            if field.default is None or field.name in ("credit_limits", "trusted_proxies", "companies"):
                 assert field.name in {name for name, _ in told}
             else:
                 assert (field.name, default) in told

@@ -3,20 +3,27 @@
 After every step the book is looked through: what a careful auditor would check, in integers, from the records alone.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from ciranda.agreement.header import concerns
 from ciranda.agreement.message import Answer, Decision, Permission, Prepare, Question, Tell
 from ciranda.agreement.participant import State
+from ciranda.engine import needs
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.decide import decide
 from ciranda.engine.input import Begin, Heard, Input
 from ciranda.engine.key import Claim
-from ciranda.engine.mandate import Mandate, token_of
+from ciranda.engine.limits import LimitRules, Limits
+from ciranda.engine.mandate import Mandate, Use, token_of
 from ciranda.engine.paying import parts_of
 from ciranda.engine.record import Record, bookings_of, mandates_used
 from ciranda.engine.reply import Answered, Paid, Reply
+from ciranda.engine.spent import Spent, SpentKey
 from ciranda.engine.view import View, ViolationSeen
 from ciranda.identity import (
     VAULT,
@@ -34,8 +41,12 @@ from ciranda.instant import Instant
 from ciranda.ledger.account import AccountKind, clearing_account, customers_account, vault
 from ciranda.ledger.booking import Booking
 from ciranda.ledger.entry import Entry
+from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Kind, Transfer
 from ciranda.roster import Member, Roster
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 A, B, C, D = (Ispb(f"1000000{digit}") for digit in "1234")
 NOW = Instant(1_795_400_000_000)
@@ -69,6 +80,13 @@ def roster(banks: list[Ispb], witnesses: int, credit_limit: int) -> Roster:
     )
 
 
+class Unspent(dict[SpentKey, Spent]):
+    """Nothing was spent where there is no row."""
+
+    def __missing__(self, key: SpentKey) -> Spent:
+        return Spent(taken_from=key[0], period=key[1], amount=0)
+
+
 class BankInMemory:
     def __init__(self, ispb: Ispb, its_roster: Roster) -> None:
         self.ispb = ispb
@@ -78,7 +96,10 @@ class BankInMemory:
             *(clearing_account(m.ispb, m.credit_limit, NOW) for m in its_roster.peers_of(ispb)),
         ]
         self.view.accounts = {account.id: account for account in own}
+        self.view.spent = Unspent()
+        self.now = NOW
         self.entries: list[Entry] = []
+        self.uses: list[Use] = []
         self.violations: list[ViolationSeen] = []
         self.said: dict[EndToEndId, set[str]] = {}
         """What was said of each payment once it was decided here: it may never be anything else."""
@@ -87,19 +108,29 @@ class BankInMemory:
         kind = AccountKind.JOINT if len(holders) > 1 else AccountKind.INDIVIDUAL
         account = customers_account(address, kind, holders, signatures, NOW)  # type: ignore[arg-type]
         self.view.accounts[address] = account
+        self.view.chosen[address] = Limits(account=address)
         for holder in holders:
             self.view.customers[holder] = Customer(
                 document=holder, name="Ana", individual=None, created_at=NOW
             )
 
-    def do(self, input: Input, now: Instant = NOW) -> Reply:
+    def keep_limits(self, rules: LimitRules) -> None:
+        self.view.bank = replace(self.view.bank, limits=rules)
+
+    def do(self, input: Input) -> Reply:
         before = dict(self.view.records)
-        step = decide(self.view, input, now)
+        step = decide(self.seen(input), input, self.now)
+        assert_whole(self.view.accounts, {**step.writes.opened, **step.writes.accounts})
         self.view.apply(step.writes)
         self.entries += step.writes.entries
+        self.uses += step.writes.uses
         self.violations += step.writes.violations
         self.look_through(before)
         return step.reply
+
+    def seen(self, input: Input) -> View:
+        """What `decide` is shown: everything."""
+        return self.view
 
     def ask(self, sender: Ispb, question: Question) -> Answer:
         reply = self.do(Heard(sender=sender, question=question))  # type: ignore[arg-type]
@@ -112,11 +143,14 @@ class BankInMemory:
         held: dict[AccountId, int] = {}
         incoming: dict[AccountId, int] = {}
         used: dict[str, int] = {}
+        spent: dict[SpentKey, int] = {}
         for record in self.view.records.values():
             bookings: list[Booking] = bookings_of(record.clauses, self.ispb)
             if record.state in (State.PREPARED, State.COMMITTED):
                 for id, amount in mandates_used(record.clauses).items():
                     used[id] = used.get(id, 0) + amount
+                for one in record.counted:
+                    spent[one.key] = spent.get(one.key, 0) + one.amount
             for booking in bookings:
                 if record.state is State.COMMITTED:
                     balance[booking.debit] = balance.get(booking.debit, 0) - booking.amount
@@ -137,6 +171,11 @@ class BankInMemory:
         for mandate in self.view.mandates.values():
             assert mandate.used == used.get(mandate.id, 0), mandate.id
             assert mandate.total is None or mandate.used <= mandate.total
+            undone = {id for id, record in self.view.records.items() if record.state is State.ABORTED}
+            uses = [use for use in self.uses if use.mandate == mandate.id and use.payment not in undone]
+            assert sum(use.amount for use in uses) == mandate.used, mandate.id
+        for key in self.view.spent.keys() | spent.keys():
+            assert self.view.spent[key].amount == spent.get(key, 0), key
         for id, old in before.items():
             new = self.view.records[id]
             if old.state.decided:
@@ -145,12 +184,38 @@ class BankInMemory:
                 assert new.state is not State.UNKNOWN, "nothing is forgotten"
 
 
+class FrugalBank(BankInMemory):
+    """Shows `decide` no more than the storage would read."""
+
+    def seen(self, input: Input) -> View:
+        whole, seen = self.view, View(self.view.bank)
+        seen.keys = _only(whole.keys, needs.claims([input], self.now))
+        seen.customers = _only(whole.customers, needs.customers([input]))
+        seen.records = _only(whole.records, needs.questions([input]) | needs.records([input], seen))
+        seen.mandates = _only(whole.mandates, needs.mandates([input], seen))
+        seen.accounts = _only(whole.accounts, needs.accounts([input], seen))
+        seen.chosen = _only(whole.chosen, needs.limits([input], seen))
+        seen.spent = {key: whole.spent[key] for key in needs.spent(seen, self.now)}
+        return seen
+
+
+def _only(rows: dict[K, V], keys: Iterable[K]) -> dict[K, V]:
+    return {key: rows[key] for key in keys if key in rows}
+
+
 class Circle:
     """Some banks, and the payments between them, each message sent by hand."""
 
-    def __init__(self, banks: list[Ispb], *, witnesses: int = 1, credit_limit: int = 10**12) -> None:
+    def __init__(
+        self,
+        banks: list[Ispb],
+        *,
+        witnesses: int = 1,
+        credit_limit: int = 10**12,
+        kind: type[BankInMemory] = BankInMemory,
+    ) -> None:
         its_roster = roster(banks, witnesses, credit_limit)
-        self.banks = {ispb: BankInMemory(ispb, its_roster) for ispb in banks}
+        self.banks = {ispb: kind(ispb, its_roster) for ispb in banks}
         self.orders: dict[EndToEndId, Begin] = {}
         self._count = 0
 

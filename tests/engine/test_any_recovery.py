@@ -6,7 +6,6 @@ Each bank sees only what `needs` asks the storage for: what is missing there sho
 
 import random
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,49 +30,18 @@ from ciranda.agreement.message import (
 )
 from ciranda.agreement.participant import State
 from ciranda.agreement.witness import majority
-from ciranda.engine import needs
-from ciranda.engine.decide import decide
-from ciranda.engine.input import Accept, ChangeAccount, Decide, Input, Learn, TakeBallot, Told
+from ciranda.engine.input import Accept, ChangeAccount, Decide, Learn, TakeBallot, Told
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Record
-from ciranda.engine.reply import BallotTaken, Reply
-from ciranda.engine.view import View
+from ciranda.engine.reply import BallotTaken
 from ciranda.identity import Address, EndToEndId, Ispb, clearing, coordinator_of
 from ciranda.instant import Instant
-from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Transfer
 from ciranda.refusal import Code
-from tests.engine.circle import NOW, PEOPLE, A, B, BankInMemory, C, Circle, D
-
-K = TypeVar("K")
-V = TypeVar("V")
+from tests.engine.circle import NOW, PEOPLE, A, B, C, Circle, D, FrugalBank
 
 BANKS = [A, B, C, D]
 ANA, BIA = PEOPLE["ana"], PEOPLE["bia"]
-
-
-class FrugalBank(BankInMemory):
-    """Shows `decide` no more than the storage would read."""
-
-    def do(self, input: Input, now: Instant = NOW) -> Reply:
-        whole, before = self.view, dict(self.view.records)
-        seen = View(whole.bank)
-        seen.keys = _only(whole.keys, needs.claims([input], now))
-        seen.customers = _only(whole.customers, needs.customers([input]))
-        seen.records = _only(whole.records, needs.questions([input]) | needs.records([input], seen))
-        seen.mandates = _only(whole.mandates, needs.mandates([input], seen))
-        seen.accounts = _only(whole.accounts, needs.accounts([input], seen))
-        step = decide(seen, input, now)
-        assert_whole(whole.accounts, {**step.writes.opened, **step.writes.accounts})
-        whole.apply(step.writes)
-        self.entries += step.writes.entries
-        self.violations += step.writes.violations
-        self.look_through(before)
-        return step.reply
-
-
-def _only(rows: dict[K, V], keys: Iterable[K]) -> dict[K, V]:
-    return {key: rows[key] for key in keys if key in rows}
 
 
 class Letter:
@@ -89,9 +57,7 @@ class Post(Circle):
     """The banks, and all letters that are under way."""
 
     def __init__(self) -> None:
-        super().__init__(BANKS, witnesses=3, credit_limit=200)
-        its_roster = self.banks[A].view.bank.roster
-        self.banks = {ispb: FrugalBank(ispb, its_roster) for ispb in BANKS}
+        super().__init__(BANKS, witnesses=3, credit_limit=200, kind=FrugalBank)
         self.letters: list[Letter] = []
         self.attempts: list[Conclusion] = []
         self.voted: set[tuple[EndToEndId, Ispb]] = set()

@@ -10,7 +10,7 @@
     A: ana has 100, held 30
 
 What is answered stands under the line, after `=`. Only "done" may be left out. Lines that say how things are (`has`,
-`owes`, `used`) are checked. Everybody has an account at every bank.
+`owes`, `used`, `spent`) are checked. Everybody has an account at every bank. The hours are those of São Paulo.
 """
 
 import re
@@ -37,14 +37,26 @@ from ciranda.agreement.message import (
     Vote,
 )
 from ciranda.agreement.participant import State
-from ciranda.engine.input import Accept, Begin, ChangeAccount, Decide, RevokeMandate, TakeBallot, Told
+from ciranda.engine.input import (
+    Accept,
+    Begin,
+    ChangeAccount,
+    Decide,
+    PauseMandate,
+    RevokeMandate,
+    SetLimits,
+    TakeBallot,
+    Told,
+)
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import Figures, LimitRules, Span
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.record import Record
-from ciranda.engine.reply import BallotTaken, Denied, Known, Paid, Reply
+from ciranda.engine.reply import BallotTaken, Denied, Known, LimitsSet, Paid, Reply
 from ciranda.identity import VAULT, AccountId, Address, EndToEndId, Ispb, clearing, make_end_to_end_id
-from ciranda.instant import Instant
+from ciranda.instant import Instant, parse_rfc3339
 from ciranda.payment import Kind, Transfer
+from ciranda.period import Period
 from tests.engine.circle import DEADLINE, NOW, PEOPLE, Circle
 
 _LETTERS = "ABCDE"
@@ -120,7 +132,17 @@ class Transcript:
             self._circle[bank(at)].do(ChangeAccount(account=self._account(name, at), change=how))
         )
 
-    def _allow(self, at: str, who: str, initiator: str, id: str, each: str | None, total: str | None) -> str:
+    def _allow(
+        self,
+        at: str,
+        who: str,
+        initiator: str,
+        id: str,
+        each: str | None,
+        daily: str | None,
+        total: str | None,
+        starts_at: str | None,
+    ) -> str:
         giver, account = PEOPLE[who], self._account(who, at)
         mandate = Mandate(
             id=id,
@@ -135,6 +157,8 @@ class Transcript:
             created_at=NOW,
             expires_at=Instant(NOW + 10**9),
             revoked_at=None,
+            per_day=None if daily is None else int(daily),
+            starts_at=None if starts_at is None else _instant(starts_at),
         )
         self._mandates[id] = (mandate, self._circle.give(mandate))
         return "done"
@@ -142,6 +166,25 @@ class Transcript:
     def _revoke(self, at: str, name: str) -> str:
         giver = self._mandates[name][0].giver
         return self._spell(self._circle[bank(at)].do(RevokeMandate(caller=giver, id=name)))
+
+    def _pause(self, at: str, name: str, change: str) -> str:
+        giver, paused = self._mandates[name][0].giver, change == "paused"
+        return self._spell(self._circle[bank(at)].do(PauseMandate(caller=giver, id=name, paused=paused)))
+
+    def _limits(self, at: str, transfer: str, day: str, night: str) -> str:
+        figures = Figures(per_transfer=int(transfer), per_day=int(day), per_night=int(night))
+        self._circle[bank(at)].keep_limits(LimitRules(persons=figures, companies=Figures()))
+        return "done"
+
+    def _choose(self, at: str, who: str, span: str, amount: str, whose: str | None) -> str:
+        account = self._account(whose or who, at)
+        order = SetLimits(caller=PEOPLE[who], account=account, amounts={Span(f"per_{span}"): int(amount)})
+        return self._spell(self._circle[bank(at)].do(order))
+
+    def _clock(self, at: str | None, time: str) -> str:
+        for one in self._circle.banks.values() if at is None else [self._circle[bank(at)]]:
+            one.now = _instant(time)
+        return "done"
 
     def _order(self, at: str, who: str, name: str, key: str | None, down: str | None, legs: str) -> str:
         found = [_LEG.fullmatch(leg) for leg in legs.split(", ")]
@@ -252,6 +295,11 @@ class Transcript:
         assert self._circle[bank(at)].view.mandates[name].used == int(amount)
         return "done"
 
+    def _spent(self, at: str, name: str, amount: str, period: str) -> str:
+        taken_from = name if name in self._mandates else self._account(name, at)
+        assert self._circle[bank(at)].view.spent[taken_from, Period(period)].amount == int(amount)
+        return "done"
+
     def _saw(self, at: str, count: str) -> str:
         assert len(self._circle[bank(at)].violations) == int(count)
         return "done"
@@ -266,6 +314,9 @@ class Transcript:
                 return "unknown" if record is None else self._state(record)
             case Denied(code=code):
                 return f"denied, {code}"
+            case LimitsSet(limits=limits):
+                awaited = [limits.of(span).raised_at for span in Span]
+                return "raised later" if any(awaited) else "done"
             case BallotTaken(ballot=ballot, record=record):
                 return f"ballot {_spell_ballot(ballot)}{_spell_accepted(record.accepted)}"
             case _:
@@ -275,6 +326,10 @@ class Transcript:
         if record.refusal is not None:
             return f"refused by {_letter(record.refusal.bank)}, {record.refusal.code}"
         return {State.COMMITTED: "settled"}.get(record.state, record.state.value.replace("_", " "))
+
+
+def _instant(text: str) -> Instant:
+    return parse_rfc3339(f"{text}-03:00")
 
 
 def _letter(ispb: Ispb) -> str:
@@ -317,10 +372,15 @@ _ACTS: dict[str, Callable[..., str]] = {
     r"([A-E]): open (\w+) of (\w+) and (\w+), (any|all) must sign": Transcript._open,
     r"([A-E]): (deposit|withdraw) (\d+) (?:to|from) (\w+)": Transcript._cash,
     r"([A-E]): (block|unblock|close) (\w+)": Transcript._change,
-    r"([A-E]): (\w+) allows ([A-E]) as (\w+)(?:, up to (\d+) each)?(?:, up to (\d+) in all)?": (
-        Transcript._allow
-    ),
+    r"([A-E]): (\w+) allows ([A-E]) as (\w+)(?:, up to (\d+) each)?(?:, up to (\d+) a day)?(?:, up to (\d+) in all)?"
+    r"(?:, from (\S+ \S+) on)?": Transcript._allow,
     r"([A-E]): (\w+) is revoked": Transcript._revoke,
+    r"([A-E]): (\w+) is (paused|resumed)": Transcript._pause,
+    r"([A-E]): keeps limits, (\d+) a transfer, (\d+) a day, (\d+) a night": Transcript._limits,
+    r"([A-E]): (\w+) wants at most (\d+) a (transfer|day|night)(?: from (\w+)'s account)?": (
+        lambda told, at, who, amount, span, whose: told._choose(at, who, span, amount, whose)
+    ),
+    r"(?:([A-E]): )?the clock shows (\S+ \S+)": Transcript._clock,
     r"([A-E]): (\w+) orders (\w+)(?: under key (\w+))?(?: while ([A-E]) is down)?: (.+)": Transcript._order,
     r"([A-E]) asks ([A-E]): prepare (\w+)(, too late)?": Transcript._prepare,
     r"([A-E]) asks ([A-E]): prepare (\w+), with another amount": Transcript._forged,
@@ -335,5 +395,6 @@ _ACTS: dict[str, Callable[..., str]] = {
     r"([A-E]): (\w+) has (\d+)(?:, held (\d+))?(?:, incoming (\d+))?": Transcript._has,
     r"([A-E]): ([A-E]) owes (-?\d+)": Transcript._owes,
     r"([A-E]): (\w+) used (\d+)": Transcript._used,
+    r"([A-E]): (\w+) spent (\d+) in (\S+(?: night)?)": Transcript._spent,
     r"([A-E]): saw (\d+) violations?": Transcript._saw,
 }

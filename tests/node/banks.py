@@ -13,6 +13,7 @@ from ciranda.agreement.message import Answer, Probe, Question
 from ciranda.assembly import SystemDice, WallClock, make_node
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
+from ciranda.engine.limits import LimitRules
 from ciranda.engine.operator import TwoPerson
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied
@@ -103,6 +104,7 @@ class Banks:
         witnesses: int,
         deadline_ms: int,
         two_person: TwoPerson | None,
+        limits: LimitRules | None,
         rules: PeopleRules,
     ) -> None:
         self.folder = folder
@@ -110,6 +112,7 @@ class Banks:
         self.rules = rules
         self.clock = MovableClock()
         self.network = Network()
+        self.limits = limits
         self.ispbs = ISPBS[:count]
         self.roster = Roster(
             name="Roda",
@@ -139,7 +142,11 @@ class Banks:
 
     async def start(self, ispb: Ispb) -> Node:
         bank = Bank(
-            ispb=ispb, roster=self.roster, mandate_secret=ispb.encode() * 4, two_person=self.two_person
+            ispb=ispb,
+            roster=self.roster,
+            mandate_secret=ispb.encode() * 4,
+            two_person=self.two_person,
+            limits=self.limits,
         )
         clock, dice = self.clock, SystemDice()
         url = f"sqlite:///{self.folder}/{ispb}.db"
@@ -272,9 +279,10 @@ async def consortium(
     witnesses: int = 3,
     deadline_ms: int = DEADLINE_MS,
     two_person: TwoPerson | None = None,
+    limits: LimitRules | None = None,
     rules: PeopleRules = USUAL_RULES,
 ) -> Any:
-    banks = Banks(folder, count, witnesses, deadline_ms, two_person, rules)
+    banks = Banks(folder, count, witnesses, deadline_ms, two_person, limits, rules)
     for ispb in banks.ispbs:
         await banks.start(ispb)
     await banks.open_accounts()

@@ -235,6 +235,13 @@ FAULTS = (
         within=10,
     ),
     Planted(
+        name="5.6: another decision is told than the one that was taken",
+        changes=(
+            Change("node.coordinator:telling", "decision=record.decision,", "decision=Decision.ABORT,"),
+        ),
+        within=5,
+    ),
+    Planted(
         name="5.6: whoever was not told at once is never told",
         changes=(
             Change(
@@ -324,19 +331,51 @@ FAULTS = (
         name="3.4: what a mandate allows is not given back",
         changes=(
             Change(
-                "engine.settling:settle", "writes.mandates = count_mandates(view, record.clauses, -1)", "pass"
+                "engine.counting:give_back",
+                "writes.mandates = _mandates(view, mandates_used(record.clauses), -1)",
+                "pass",
             ),
         ),
         within=20,
     ),
     Planted(
         name="3.4: what a mandate allows is not counted",
+        changes=(Change("engine.counting:count", "writes.mandates = _mandates(view, used, +1)", "pass"),),
+        within=10,
+    ),
+    Planted(
+        name="3.3: what was spent is not given back",
+        changes=(
+            Change("engine.counting:give_back", "writes.spent = _spent(view, record.counted, -1)", "pass"),
+        ),
+        within=10,
+        scenario="limits",
+    ),
+    Planted(
+        name="3.3: what other banks start is not counted against the holder's limits",
         changes=(
             Change(
-                "engine.answering:_prepare", "writes.mandates = count_mandates(view, clauses, +1)", "pass"
+                "engine.answering:_prepare",
+                "count(view, record, writes, now)",
+                "(count(view, record, writes, now), writes.spent.clear())[0]",
             ),
         ),
         within=10,
+        scenario="limits",
+    ),
+    Planted(
+        name="3.3: the holders' limits are not looked at",
+        changes=(
+            Change("engine.counting:exceeded", "if _over_limits(view, account, amounts, now):", "if False:"),
+        ),
+        within=10,
+        scenario="limits",
+    ),
+    Planted(
+        name="3.3: limits know what was spent before the batch, and not what is spent in it",
+        changes=(Change("engine.view:View.apply", "self.spent.update(writes.spent)", "pass"),),
+        within=20,
+        scenario="limits",
     ),
     # What strangers and liars may do.
     Planted(

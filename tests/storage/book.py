@@ -11,6 +11,7 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Begin, Heard, Input, OpenAccount
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import LimitRules
 from ciranda.engine.operator import TwoPerson
 from ciranda.engine.record import Record
 from ciranda.engine.reply import AccountMade, Answered, Paid, Reply
@@ -66,7 +67,12 @@ class SeededDice:
         return self._random.uniform(low, high)
 
 
-def bank(ispb: Ispb = A, credit_limit: int = 1_000_000, two_person: TwoPerson | None = None) -> Bank:
+def bank(
+    ispb: Ispb = A,
+    credit_limit: int = 1_000_000,
+    two_person: TwoPerson | None = None,
+    limits: LimitRules | None = None,
+) -> Bank:
     members = {
         member: Member(
             ispb=member,
@@ -80,7 +86,7 @@ def bank(ispb: Ispb = A, credit_limit: int = 1_000_000, two_person: TwoPerson | 
         for member in (A, B)
     }
     roster = Roster(name="Roda", currency="BRL", version=1, witnesses=1, deadline_ms=5_000, members=members)
-    return Bank(ispb=ispb, roster=roster, mandate_secret=bytes(32), two_person=two_person)
+    return Bank(ispb=ispb, roster=roster, mandate_secret=bytes(32), two_person=two_person, limits=limits)
 
 
 def customer(document: Document, name: str = "Ana") -> Customer:
@@ -175,9 +181,10 @@ class Book:
         seed: int = 0,
         credit_limit: int = 1_000_000,
         two_person: TwoPerson | None = None,
+        limits: LimitRules | None = None,
     ) -> None:
         self.clock = HandSetClock()
-        its_bank = bank(ispb, credit_limit, two_person)
+        its_bank = bank(ispb, credit_limit, two_person, limits)
         self.store = make_store(url, its_bank, self.clock, SeededDice(seed))
         try:
             self.wait(self.store.open())

@@ -67,6 +67,21 @@ def test_two_workers_never_spend_a_centavo_twice(circle: Consortium) -> None:
     check_rest(circle.banks)
 
 
+def test_two_workers_never_take_more_under_a_mandate_than_it_allows(circle: Consortium) -> None:
+    here, there = circle.banks[:2]
+    (ana, mine), (rui, till) = there.someone("Ana Maria", 5_000), here.someone("Rui Barbosa")
+    elsewhere = ana.at(here)
+    for figures in ({"total": 100}, {"per_day": 100}):
+        mandate = ana.allow(mine, here, **figures)
+        calls = [partial(elsewhere.pay, transfer(mine, till, 10, mandate["token"]))] * 50
+        assert Counter(answer.status_code for answer in at_once(calls)) == {201: 10, 422: 40}
+        shown = found(ana.call("GET", f"/v1/mandates/{mandate['id']}"))
+        assert (shown["used"], shown["used_today"]) == (100, 100)
+    rui.balance_becomes(till, 200)
+    ana.balance_becomes(mine, 4_800)
+    check_positions(circle.banks)
+
+
 def test_two_workers_make_one_payment_of_one_key(circle: Consortium) -> None:
     here, there = circle.banks[:2]
     ana, mine = here.someone("Ana Maria", 1_000)

@@ -120,7 +120,7 @@ async def list_accounts(request: Request[Any, Any, Any]) -> Response[bytes]:
 async def show_account(request: Request[Any, Any, Any]) -> Response[bytes]:
     """One account of the caller; any, for the operator."""
     node = node_of(request)
-    return ok(await _view(node, await _seen(request)))
+    return ok(await _view(node, await seen_account(request)))
 
 
 @get(
@@ -144,7 +144,7 @@ async def list_entries(request: Request[Any, Any, Any]) -> Response[bytes]:
         bad_request("cursor", "either cursor or after")
     before_number = None if cursor is None else page.number("cursor", cursor, 1, 2**62)
     after_number = None if after is None else page.number("after", after, 0, 2**62)
-    account = await _seen(request)
+    account = await seen_account(request)
     lines = await node_of(request).store.entries(account.id, limit + 1, before_number, after_number)
     shown = [
         EntryView(
@@ -163,7 +163,7 @@ async def list_entries(request: Request[Any, Any, Any]) -> Response[bytes]:
     return ok(Entries(entries=shown, next_cursor=str(shown[-1].number) if more else None))
 
 
-async def _seen(request: Request[Any, Any, Any]) -> Account:
+async def seen_account(request: Request[Any, Any, Any]) -> Account:
     """The account, if the caller may see it; 404 otherwise."""
     caller = customer_or_operator(request)
     account = await node_of(request).store.account(body.address_in_path(request))

@@ -24,7 +24,7 @@ NAME_MAX = 120
 DESCRIPTION_MAX = 140
 REFERENCE = re.compile(r"[A-Za-z0-9]{1,35}")
 
-EXPIRY_MAX = 253_402_300_799_999
+TIME_MAX = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: with an offset, a later instant can be written, but it cannot be shown again."""
 
 _RFC3339 = re.compile(
@@ -114,13 +114,20 @@ def document(value: str) -> Document:
 
 def expiry(field: str, value: str) -> Instant:
     """A time in the future."""
-    value = value.upper()
-    try:
-        expires_at = parse_rfc3339(value) if _RFC3339.fullmatch(value) else None
-    except (ValueError, OverflowError):
-        expires_at = None
-    if expires_at is None:
-        bad_request(field, "a time of RFC 3339, such as 2030-01-31T12:00:00.000Z")
-    if not time.time() * 1000 < expires_at <= EXPIRY_MAX:
+    expires_at = moment(field, value)
+    if expires_at <= time.time() * 1000:
         bad_request(field, "in the future, and not after the year 9999")
     return expires_at
+
+
+def moment(field: str, value: str) -> Instant:
+    value = value.upper()
+    try:
+        instant = parse_rfc3339(value) if _RFC3339.fullmatch(value) else None
+    except (ValueError, OverflowError):
+        instant = None
+    if instant is None:
+        bad_request(field, "a time of RFC 3339, such as 2030-01-31T12:00:00.000Z")
+    if not 0 <= instant <= TIME_MAX:
+        bad_request(field, "between the years 1970 and 9999")
+    return instant

@@ -6,14 +6,15 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from msgspec import UNSET, Meta, UnsetType
 
-from ciranda.api import body
-from ciranda.api.answers import denied, describe, nothing, ok
+from ciranda.api import body, page
+from ciranda.api.answers import bad_request, denied, describe, nothing, ok, stop
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.code import code_of
 from ciranda.api.once import taken
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import Denied
-from ciranda.instant import rfc3339
+from ciranda.identity import EndToEndId, parse_end_to_end_id
+from ciranda.instant import Instant, rfc3339
 from ciranda.money import AMOUNT_MAX, BALANCE_MAX
 from ciranda.node.order import MandateOrder
 
@@ -25,7 +26,10 @@ class MandateBody(body.Body, frozen=True, kw_only=True):
     initiator: str
     """The ISPB of the bank that may use the mandate."""
     expires_at: str
+    starts_at: str | None = None
+    """At once, if not given."""
     per_payment: Annotated[int, Meta(ge=1, le=AMOUNT_MAX)] | None = None
+    per_day: Annotated[int, Meta(ge=1, le=BALANCE_MAX)] | None = None
     total: Annotated[int, Meta(ge=1, le=BALANCE_MAX)] | None = None
     scopes: Annotated[list[Literal["pay", "read"]], Meta(min_length=1, max_length=2)] | None = None
     payer: str | None = None
@@ -39,10 +43,15 @@ class MandateView(msgspec.Struct, frozen=True, kw_only=True):
     payer: str
     scopes: list[str]
     per_payment: int | None
+    per_day: int | None
     total: int | None
     used: int
+    used_today: int
+    """Since midnight in São Paulo, by the clock of this bank."""
     created_at: str
+    starts_at: str | None
     expires_at: str
+    paused_at: str | None
     revoked_at: str | None
     token: str | UnsetType = UNSET
     """Shown to whoever made the mandate, when it is made."""
@@ -50,6 +59,22 @@ class MandateView(msgspec.Struct, frozen=True, kw_only=True):
 
 class Mandates(msgspec.Struct, frozen=True, kw_only=True):
     mandates: list[MandateView]
+
+
+class UseView(msgspec.Struct, frozen=True, kw_only=True):
+    payment: str
+    amount: int
+    """What the payment takes under this mandate, over all its transfers."""
+    status: Literal["awaiting_approval", "pending", "settled", "refused"]
+    """Of the payment. What was refused is not counted as used."""
+    used_at: str
+    description: str | None
+    reference: str | None
+
+
+class Uses(msgspec.Struct, frozen=True, kw_only=True):
+    uses: list[UseView]
+    next_cursor: str | None
 
 
 _mandate = msgspec.json.Decoder(MandateBody)
@@ -65,6 +90,10 @@ _mandate = msgspec.json.Decoder(MandateBody)
 async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Allows another bank to start debits on one of the caller's accounts, or to show its balance."""
     order = await body.parse(request, _mandate)
+    starts_at = None if order.starts_at is None else body.moment("starts_at", order.starts_at)
+    expires_at = body.expiry("expires_at", order.expires_at)
+    if starts_at is not None and starts_at >= expires_at:
+        bad_request("starts_at", "before expires_at")
     caller = document_of(request)
     given = await node_of(request).give_mandate(
         MandateOrder(
@@ -75,22 +104,35 @@ async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
             payer=caller if order.payer is None else body.document(order.payer),
             scopes=tuple(sorted(set(order.scopes or ["pay"]))),
             per_payment=order.per_payment,
+            per_day=order.per_day,
             total=order.total,
-            expires_at=body.expiry("expires_at", order.expires_at),
+            starts_at=starts_at,
+            expires_at=expires_at,
             code=code_of(request),
         )
     )
     if isinstance(given, Denied):
         denied(given)
     mandate, token = given
-    return ok(msgspec.structs.replace(_view(mandate), token=token), 201)
+    return ok(msgspec.structs.replace(_view(mandate, 0), token=token), 201)
 
 
 @get("/v1/mandates", guards=[customer_only], opt=describe(answers={200: Mandates}))
 async def list_mandates(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The mandates that the caller gave, with what each has used."""
-    mandates = await node_of(request).store.mandates_of(document_of(request))
-    return ok(Mandates(mandates=[_view(mandate) for mandate in mandates]))
+    node = node_of(request)
+    mandates = await node.store.mandates_of(document_of(request))
+    today = await node.used_today(mandates)
+    return ok(Mandates(mandates=[_view(mandate, today[mandate.id]) for mandate in mandates]))
+
+
+@get(
+    "/v1/mandates/{id:str}", guards=[customer_only], opt=describe(answers={200: MandateView}, problems=(404,))
+)
+async def show_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A mandate that the caller gave."""
+    mandate = await _given(request)
+    return await _shown(request, mandate)
 
 
 @delete(
@@ -101,16 +143,99 @@ async def list_mandates(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
     """Ends a mandate; what was promised under it stands."""
-    id: str = request.path_params["id"]
-    if not (id.isascii() and id.isalnum() and len(id) <= ID_MAX):
-        id = ""
-    gone = await node_of(request).revoke_mandate(document_of(request), id)
+    gone = await node_of(request).revoke_mandate(document_of(request), _id_in_path(request))
     if gone is not None:
         denied(gone)
     return nothing()
 
 
-def _view(mandate: Mandate) -> MandateView:
+def _change(change: Literal["pause", "resume"], meaning: str) -> Any:
+    @post(
+        f"/v1/mandates/{{id:str}}/{change}",
+        status_code=200,
+        guards=[customer_only],
+        name=f"{change}_mandate",
+        opt=describe(answers={200: MandateView}, problems=(404,)),
+    )
+    async def change_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
+        mandate = await node_of(request).pause_mandate(
+            document_of(request), _id_in_path(request), paused=change == "pause"
+        )
+        if isinstance(mandate, Denied):
+            denied(mandate)
+        return await _shown(request, mandate)
+
+    change_mandate.fn.__doc__ = meaning
+    return change_mandate
+
+
+pause = _change(
+    "pause", "Pauses a mandate: until it is resumed it allows nothing; what was promised under it stands."
+)
+resume = _change("resume", "Ends a pause.")
+
+
+@get(
+    "/v1/mandates/{id:str}/uses",
+    guards=[customer_only],
+    opt=describe(
+        answers={200: Uses},
+        problems=(404,),
+        query={
+            "limit": "at most so many uses, 1 to 1000; 50 if not given",
+            "cursor": "the `next_cursor` of the page before",
+        },
+    ),
+)
+async def list_uses(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Every payment that used the mandate, the newest first; also those that were refused elsewhere in the end."""
+    limit, cursor = page.limit(request), page.query(request, "cursor")
+    before = None if cursor is None else _place(cursor)
+    mandate = await _given(request)
+    lines = await node_of(request).store.uses(mandate.id, limit + 1, before)
+    shown = [
+        UseView(
+            payment=line.use.payment,
+            amount=line.use.amount,
+            status=line.record.status.value,
+            used_at=rfc3339(line.use.used_at),
+            description=line.record.description,
+            reference=line.record.reference,
+        )
+        for line in lines[:limit]
+    ]
+    last = lines[limit - 1].use if len(lines) > limit else None
+    return ok(Uses(uses=shown, next_cursor=None if last is None else f"{last.used_at}.{last.payment}"))
+
+
+def _place(cursor: str) -> tuple[Instant, EndToEndId]:
+    used_at, _, payment = cursor.partition(".")
+    try:
+        return Instant(page.number("cursor", used_at, 0, 2**62)), parse_end_to_end_id(payment)
+    except ValueError:
+        bad_request("cursor", "not a cursor of this list")
+
+
+def _id_in_path(request: Request[Any, Any, Any]) -> str:
+    """What cannot be a mandate's id is none that exists."""
+    id: str = request.path_params["id"]
+    return id if id.isascii() and id.isalnum() and len(id) <= ID_MAX else ""
+
+
+async def _given(request: Request[Any, Any, Any]) -> Mandate:
+    """The mandate, if the caller gave it; 404 otherwise."""
+    mandate = await node_of(request).store.mandate(_id_in_path(request))
+    if mandate is None or mandate.giver != document_of(request):
+        stop("not_found")
+    return mandate
+
+
+async def _shown(request: Request[Any, Any, Any], mandate: Mandate) -> Response[bytes]:
+    today = await node_of(request).used_today([mandate])
+    return ok(_view(mandate, today[mandate.id]))
+
+
+def _view(mandate: Mandate, used_today: int) -> MandateView:
     return MandateView(
         id=mandate.id,
         account=mandate.account,
@@ -118,9 +243,17 @@ def _view(mandate: Mandate) -> MandateView:
         payer=mandate.payer,
         scopes=list(mandate.scopes),
         per_payment=mandate.per_payment,
+        per_day=mandate.per_day,
         total=mandate.total,
         used=mandate.used,
+        used_today=used_today,
         created_at=rfc3339(mandate.created_at),
+        starts_at=_shown_time(mandate.starts_at),
         expires_at=rfc3339(mandate.expires_at),
-        revoked_at=None if mandate.revoked_at is None else rfc3339(mandate.revoked_at),
+        paused_at=_shown_time(mandate.paused_at),
+        revoked_at=_shown_time(mandate.revoked_at),
     )
+
+
+def _shown_time(instant: Instant | None) -> str | None:
+    return None if instant is None else rfc3339(instant)

@@ -18,6 +18,7 @@ from ciranda.api.health import Metrics
 from ciranda.api.payments import order_of, outcome_view, payment_decoder
 from ciranda.engine.customer import Customer
 from ciranda.identity import Document
+from ciranda.node.batches import Overloaded
 from ciranda.node.node import Node
 
 Scope = MutableMapping[str, Any]
@@ -43,6 +44,9 @@ class PaymentDoor:
         start = time.perf_counter()
         media, headers = "application/json", {}
         try:
+            if self._node.batches.busy:
+                # Before anything is read: what is refused must cost next to nothing, or it keeps others waiting.
+                raise Overloaded
             view, status = await self._pay(scope, receive)
             answer = encode(view)
         except _Gone:

@@ -21,6 +21,7 @@ from ciranda.cli import (
     doctor,
     init,
     keys,
+    limits,
     link,
     mandate,
     member,
@@ -138,6 +139,7 @@ app.command("statement", rich_help_panel=USE)(account.statement)
 app.command("payee", rich_help_panel=USE)(pay.payee)
 app.command("pay", rich_help_panel=USE)(pay.pay)
 app.command("payments", rich_help_panel=USE)(pay.payments)
+app.add_typer(limits.commands, name="limits", rich_help_panel=USE)
 app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
 app.add_typer(link.commands, name="link", rich_help_panel=USE)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import Bank, BankOption, Circle, ConsortiumOption, typed_address
 from ciranda.cli.code import CodeOption, with_code
-from ciranda.cli.screen import CommandError, JsonOption, out, show_json
+from ciranda.cli.screen import CommandError, JsonOption, money, out, show_json, table
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument, typed_amount
 from ciranda.client import Mandate
@@ -21,7 +21,8 @@ from ciranda.instant import Instant, parse_rfc3339, rfc3339
 from ciranda.money import spell
 
 commands = typer.Typer(
-    no_args_is_help=True, help="Permissions that you gave other banks on your accounts: give, list, end."
+    no_args_is_help=True,
+    help="Permissions that you gave other banks on your accounts: give, list, watch, pause, end.",
 )
 
 _DURATION = re.compile(r"([0-9]{1,4})([mhd])")
@@ -33,6 +34,7 @@ class Scope(StrEnum):
     READ = "read"
 
 
+IdArgument = Annotated[str, typer.Argument(help="The mandate's id.", metavar="ID")]
 ExpiresOption = Annotated[
     str, typer.Option("--expires", help="For how long: 30m, 12h, 90d; or until when: an RFC 3339 time.")
 ]
@@ -45,8 +47,15 @@ def give_mandate(
     per_payment: Annotated[
         str | None, typer.Option(help="The most that one payment may take.", show_default=False)
     ] = None,
+    per_day: Annotated[
+        str | None, typer.Option(help="The most that all payments of a day may take.", show_default=False)
+    ] = None,
     total: Annotated[
         str | None, typer.Option(help="The most that all payments together may take.", show_default=False)
+    ] = None,
+    starts: Annotated[
+        str | None,
+        typer.Option("--from", help="From when on: an RFC 3339 time.", show_default="now"),
     ] = None,
     expires: ExpiresOption = "30d",
     scope: Annotated[
@@ -81,7 +90,9 @@ def give_mandate(
                     to.ispb,
                     until,
                     per_payment=None if per_payment is None else typed_amount(per_payment),
+                    per_day=None if per_day is None else typed_amount(per_day),
                     total=None if total is None else typed_amount(total),
+                    starts_at=None if starts is None else _typed_time(starts),
                     scopes=[*scope] if scope else None,
                     payer=who,
                     code=code,
@@ -125,9 +136,106 @@ def list_mandates(
     asyncio.run(run())
 
 
+@commands.command("uses")
+def list_uses(
+    id: IdArgument,
+    limit: Annotated[int, typer.Option(help="How many uses to show.", min=1, max=100)] = 20,
+    cursor: Annotated[
+        str | None, typer.Option(help="Where the last page ended (its next_cursor, in JSON).")
+    ] = None,
+    bank: BankOption = None,
+    consortium: ConsortiumOption = None,
+    as_json: JsonOption = False,
+    _lang: LangOption = None,
+) -> None:
+    """Show every payment that used a mandate, newest first.
+
+    Example: ciranda mandate uses 0a1b2c3d --bank ipe
+    """
+
+    async def run() -> None:
+        circle = Circle(consortium)
+        chosen = await circle.choose(bank)
+        async with circle.client(chosen) as client:
+            page = await client.mandate_uses(id, limit=limit, cursor=cursor)
+        if as_json:
+            show_json({"uses": page.items, "next_cursor": page.next_cursor})
+            return
+        if not page.items:
+            out.print(say("It was never used."))
+            return
+        amount = say("amount")
+        shown = table(say("when"), say("payment"), amount, say("status"), say("description"), right=(amount,))
+        for use in page.items:
+            shown.add_row(
+                local_time(use.used_at),
+                use.payment,
+                money(use.amount, circle.currency()),
+                say(use.status),
+                use.description or "",
+            )
+        out.print(shown)
+        if page.next_cursor:
+            out.print(say("There is more: --cursor {cursor}", cursor=page.next_cursor), style="dim")
+
+    asyncio.run(run())
+
+
+@commands.command("pause")
+def pause_mandate(
+    id: IdArgument,
+    bank: BankOption = None,
+    consortium: ConsortiumOption = None,
+    as_json: JsonOption = False,
+    _lang: LangOption = None,
+) -> None:
+    """Pause a mandate: until you resume it, it allows nothing.
+
+    Example: ciranda mandate pause 0a1b2c3d --bank ipe
+    """
+
+    async def run() -> None:
+        circle = Circle(consortium)
+        chosen = await circle.choose(bank)
+        async with circle.client(chosen) as client:
+            paused = await client.pause_mandate(id)
+        if as_json:
+            show_json(paused)
+        else:
+            out.print(say("The mandate is paused."))
+
+    asyncio.run(run())
+
+
+@commands.command("resume")
+def resume_mandate(
+    id: IdArgument,
+    bank: BankOption = None,
+    consortium: ConsortiumOption = None,
+    as_json: JsonOption = False,
+    _lang: LangOption = None,
+) -> None:
+    """End a mandate's pause.
+
+    Example: ciranda mandate resume 0a1b2c3d --bank ipe
+    """
+
+    async def run() -> None:
+        circle = Circle(consortium)
+        chosen = await circle.choose(bank)
+        async with circle.client(chosen) as client:
+            resumed = await client.resume_mandate(id)
+        if as_json:
+            show_json(resumed)
+        else:
+            out.print(say("The mandate works again."))
+
+    asyncio.run(run())
+
+
 @commands.command("end")
 def end_mandate(
-    id: Annotated[str, typer.Argument(help="The mandate's id.", metavar="ID")],
+    id: IdArgument,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     _lang: LangOption = None,
@@ -189,8 +297,10 @@ def duration(text: str) -> timedelta:
 
 
 def _expiry(text: str) -> str:
-    if _DURATION.fullmatch(text):
-        return _time_in(duration(text))
+    return _time_in(duration(text)) if _DURATION.fullmatch(text) else _typed_time(text)
+
+
+def _typed_time(text: str) -> str:
     try:
         return rfc3339(parse_rfc3339(text))
     except ValueError as error:
@@ -216,15 +326,25 @@ def _show(mandates: list[Mandate], circle: Circle) -> None:
             f"{say(name)} {spell(amount, currency)}"
             for name, amount in (
                 ("per payment", mandate.per_payment),
+                ("per day", mandate.per_day),
                 ("total", mandate.total),
                 ("used", mandate.used),
+                ("today", mandate.used_today),
             )
             if amount is not None
         ]
         scopes = ", ".join(say(scope) for scope in mandate.scopes)
-        until = say("ended") if mandate.revoked_at else f"{say('until')} {local_time(mandate.expires_at)}"
-        out.print(Text(mandate.id, style="bold"), until)
+        out.print(Text(mandate.id, style="bold"), _lasts(mandate))
         out.print(
             f"  {mandate.account} → {circle.name_of(mandate.initiator)} ({scopes}) · {' · '.join(limits)}",
             soft_wrap=True,
         )
+
+
+def _lasts(mandate: Mandate) -> str:
+    if mandate.revoked_at:
+        return say("ended")
+    words = [say("paused")] if mandate.paused_at else []
+    if mandate.starts_at:
+        words.append(f"{say('from')} {local_time(mandate.starts_at)}")
+    return " ".join([*words, say("until"), local_time(mandate.expires_at)])

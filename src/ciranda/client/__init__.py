@@ -17,6 +17,7 @@ from ciranda.client.answer import (
     Entry,
     InDoubt,
     KnownPayment,
+    Limits,
     Link,
     ListedAccount,
     ListedSession,
@@ -29,9 +30,11 @@ from ciranda.client.answer import (
     Peer,
     Position,
     Proposal,
+    Raise,
     Result,
     SecondFactor,
     Session,
+    Use,
 )
 from ciranda.client.bank import BankAway, BankClient, ProblemError, new_key
 from ciranda.client.order import BatchedPayment, Order
@@ -51,6 +54,7 @@ __all__ = [
     "Entry",
     "InDoubt",
     "KnownPayment",
+    "Limits",
     "Link",
     "ListedAccount",
     "ListedSession",
@@ -65,8 +69,10 @@ __all__ = [
     "Position",
     "ProblemError",
     "Proposal",
+    "Raise",
     "Result",
     "SecondFactor",
     "Session",
+    "Use",
     "new_key",
 ]

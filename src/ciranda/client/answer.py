@@ -186,8 +186,47 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
     revoked_at: str | None
     used: int
+    per_day: int | None = None
+    used_today: int = 0
+    starts_at: str | None = None
+    paused_at: str | None = None
     token: str | None = None
     """Only in the answer to whoever gave it."""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment that used a mandate. One that was refused is not counted as used."""
+
+    payment: str
+    amount: int
+    status: Status
+    used_at: str
+    description: str | None
+    reference: str | None
+
+
+class Raise(msgspec.Struct, frozen=True, kw_only=True):
+    """A higher limit that was chosen, and does not act yet."""
+
+    limit: str
+    """`per_transfer`, `per_day` or `per_night`."""
+    amount: int
+    acts_at: str
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What may leave an account; None is no limit."""
+
+    account: str
+    enforced: bool
+    """False: its bank keeps no limits."""
+    per_transfer: int | None
+    per_day: int | None
+    per_night: int | None
+    raises: list[Raise]
+    spent_today: int
+    spent_tonight: int | None
+    """None by day."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

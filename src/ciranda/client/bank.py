@@ -26,6 +26,7 @@ from ciranda.client.answer import (
     Enrolment,
     Entry,
     KnownPayment,
+    Limits,
     Link,
     ListedAccount,
     ListedSession,
@@ -40,6 +41,7 @@ from ciranda.client.answer import (
     Result,
     SecondFactor,
     Session,
+    Use,
 )
 from ciranda.client.order import BatchedPayment, Order
 
@@ -228,6 +230,21 @@ class BankClient:
         path = f"/v1/accounts/{quote(address, safe='')}/entries"
         return await self._page(path + _query(limit=limit, cursor=cursor, after=after), "entries", Entry)
 
+    async def limits(self, address: str) -> Limits:
+        return await self._get(f"/v1/accounts/{quote(address, safe='')}/limits", Limits)
+
+    async def set_limits(
+        self,
+        address: str,
+        *,
+        per_transfer: int | None = None,
+        per_day: int | None = None,
+        per_night: int | None = None,
+    ) -> Limits:
+        """Those that are not given stay as they are. A lower one acts at once, a higher one after 24 hours."""
+        body = _body(per_transfer=per_transfer, per_day=per_day, per_night=per_night)
+        return await self._ask("PUT", f"/v1/accounts/{quote(address, safe='')}/limits", Limits, body)
+
     async def payee(self, address: str) -> Payee:
         return await self._get(f"/v1/payees/{quote(address, safe='')}", Payee)
 
@@ -281,7 +298,9 @@ class BankClient:
         expires_at: str,
         *,
         per_payment: int | None = None,
+        per_day: int | None = None,
         total: int | None = None,
+        starts_at: str | None = None,
         scopes: Sequence[str] | None = None,
         payer: str | None = None,
         key: str | None = None,
@@ -292,7 +311,9 @@ class BankClient:
             initiator=initiator,
             expires_at=expires_at,
             per_payment=per_payment,
+            per_day=per_day,
             total=total,
+            starts_at=starts_at,
             scopes=scopes and list(scopes),
             payer=payer,
         )
@@ -300,6 +321,22 @@ class BankClient:
 
     async def mandates(self) -> list[Mandate]:
         return await self._list("/v1/mandates", "mandates", Mandate)
+
+    async def mandate(self, id: str) -> Mandate:
+        return await self._get(f"/v1/mandates/{quote(id, safe='')}", Mandate)
+
+    async def pause_mandate(self, id: str) -> Mandate:
+        return await self._ask("POST", f"/v1/mandates/{quote(id, safe='')}/pause", Mandate)
+
+    async def resume_mandate(self, id: str) -> Mandate:
+        return await self._ask("POST", f"/v1/mandates/{quote(id, safe='')}/resume", Mandate)
+
+    async def mandate_uses(
+        self, id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Page[Use]:
+        """A page of the payments that used the mandate, newest first."""
+        path = f"/v1/mandates/{quote(id, safe='')}/uses"
+        return await self._page(path + _query(limit=limit, cursor=cursor), "uses", Use)
 
     async def end_mandate(self, id: str) -> None:
         await self._send("DELETE", f"/v1/mandates/{quote(id, safe='')}", again="unsent")

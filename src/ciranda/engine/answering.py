@@ -24,9 +24,10 @@ from ciranda.agreement.message import (
 from ciranda.agreement.participant import Event, Say, State, follow
 from ciranda.agreement.witness import Register, asked, proposed
 from ciranda.engine.concluding import register_of, with_register
+from ciranda.engine.counting import count
 from ciranda.engine.input import GRACE_MS, Heard
 from ciranda.engine.mandate import id_of
-from ciranda.engine.placing import booked, count_mandates, place
+from ciranda.engine.placing import booked, place
 from ciranda.engine.record import Clause, Record
 from ciranda.engine.reply import Answered
 from ciranda.engine.settling import settle
@@ -78,7 +79,7 @@ def _prepare(view: View, sender: Ispb, prepare: Prepare, now: Instant) -> Step:
     codes += _strangers(view, prepare)
     book = Book(view.accounts.get)
     if not codes:
-        codes = place(view, book, clauses)
+        codes = place(view, book, clauses, now)
     if prepare.time_left_ms <= 0:
         codes.append(Code.DEADLINE_PASSED)
     state, _, say = follow(State.UNKNOWN, Event.PREPARE_UNABLE if codes else Event.PREPARE_ABLE)
@@ -101,8 +102,7 @@ def _prepare(view: View, sender: Ispb, prepare: Prepare, now: Instant) -> Step:
     if refusal:
         return _say(Vote(id=header.id, refusal=refusal), Writes(records={record.id: record}))
     writes = booked(book)
-    writes.mandates = count_mandates(view, clauses, +1)
-    writes.records = {record.id: record}
+    writes.records = {record.id: count(view, record, writes, now)}
     return _say(Vote(id=header.id, refusal=None), writes)
 
 

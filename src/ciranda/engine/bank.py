@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ciranda.engine.limits import LimitRules
 from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.roster import Roster
@@ -13,6 +14,8 @@ class Bank(msgspec.Struct, kw_only=True):
     """Replaced whole while the bank runs, and only after all is ready for the new one. Whoever decides on a batch is
     given a copy of the bank, so that it is decided under one roster."""
     mandate_secret: bytes
+    limits: LimitRules | None = None
+    """None: this bank keeps no limits."""
     two_person: TwoPerson | None = None
     """Whether some of what operators do needs a second one."""
 

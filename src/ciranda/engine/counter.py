@@ -1,15 +1,25 @@
-"""What is asked for at the counter: accounts, mandates, links. No money moves here."""
+"""What is asked for at the counter: accounts, mandates, limits, links. No money moves here."""
 
 from typing import assert_never
 
 from msgspec.structs import replace
 
-from ciranda.engine.input import ChangeAccount, GiveMandate, MakeLink, OpenAccount, RemoveLink, RevokeMandate
+from ciranda.engine.input import (
+    ChangeAccount,
+    GiveMandate,
+    MakeLink,
+    OpenAccount,
+    PauseMandate,
+    RemoveLink,
+    RevokeMandate,
+    SetLimits,
+)
 from ciranda.engine.key import Claim, Key, used
 from ciranda.engine.reply import (
     AccountMade,
     DenialCode,
     Denied,
+    LimitsSet,
     LinkMade,
     MandateMade,
     Removed,
@@ -87,7 +97,8 @@ def give_mandate(view: View, order: GiveMandate, now: Instant) -> Step:
         given = view.mandates.get(key.made or "")
         if given is None:
             return _repeated(key)
-        return Step(writes=Writes(), reply=MandateMade(mandate=replace(given, used=0, revoked_at=None)))
+        as_given = replace(given, used=0, revoked_at=None, paused_at=None)
+        return Step(writes=Writes(), reply=MandateMade(mandate=as_given))
     mandate = order.mandate
     account = view.accounts.get(mandate.account)
     if account is None or mandate.giver not in account.holders:
@@ -110,6 +121,37 @@ def revoke_mandate(view: View, order: RevokeMandate, now: Instant) -> Step:
     if mandate.revoked_at is not None:
         return Step(writes=Writes(), reply=Removed())
     return Step(writes=Writes(mandates={mandate.id: replace(mandate, revoked_at=now)}), reply=Removed())
+
+
+def pause_mandate(view: View, order: PauseMandate, now: Instant) -> Step:
+    """While it is paused it allows nothing; what was promised under it stands."""
+    mandate = view.mandates.get(order.id)
+    if mandate is None or mandate.giver != order.caller or mandate.revoked_at is not None:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
+    if order.paused == (mandate.paused_at is not None):
+        return Step(writes=Writes(), reply=MandateMade(mandate=mandate))
+    mandate = replace(mandate, paused_at=now if order.paused else None)
+    return Step(writes=Writes(mandates={mandate.id: mandate}), reply=MandateMade(mandate=mandate))
+
+
+def set_limits(view: View, order: SetLimits, now: Instant) -> Step:
+    """Any holder, also of an account that needs all their signatures: what a limit allows, they must still sign."""
+    account = view.accounts.get(order.account)
+    if account is None or order.caller not in account.holders:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
+    if account.status is AccountStatus.CLOSED:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.CLOSED_ACCOUNT))
+    if view.bank.limits is None:
+        return Step(writes=Writes(), reply=Denied(code=DenialCode.LIMITS_OFF))
+    defaults = view.bank.limits.for_kind(account.kind)
+    before = view.chosen[account.id]
+    changed = {
+        span.value: before.of(span).set_to(amount, now, defaults.of(span))
+        for span, amount in order.amounts.items()
+    }
+    limits = replace(before, **changed)
+    writes = Writes(chosen={account.id: limits} if limits != before else {})
+    return Step(writes=writes, reply=LimitsSet(limits=limits))
 
 
 def make_link(view: View, order: MakeLink, now: Instant) -> Step:

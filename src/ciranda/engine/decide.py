@@ -16,8 +16,10 @@ from ciranda.engine.counter import (
     make_link,
     mismatched,
     open_account,
+    pause_mandate,
     remove_link,
     revoke_mandate,
+    set_limits,
 )
 from ciranda.engine.input import (
     Accept,
@@ -31,9 +33,11 @@ from ciranda.engine.input import (
     Learn,
     MakeLink,
     OpenAccount,
+    PauseMandate,
     Postpone,
     RemoveLink,
     RevokeMandate,
+    SetLimits,
     TakeBallot,
     Told,
 )
@@ -74,6 +78,10 @@ def decide(view: View, input: Input, now: Instant) -> Step:
             return give_mandate(view, input, now)
         case RevokeMandate():
             return revoke_mandate(view, input, now)
+        case PauseMandate():
+            return pause_mandate(view, input, now)
+        case SetLimits():
+            return set_limits(view, input, now)
         case MakeLink():
             return make_link(view, input, now)
         case RemoveLink():

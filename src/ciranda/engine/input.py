@@ -10,6 +10,7 @@ import msgspec
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import AgreementQuestion, Decision
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import Span
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Role
@@ -130,6 +131,21 @@ class RevokeMandate(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
+class PauseMandate(msgspec.Struct, frozen=True, kw_only=True):
+    caller: Document
+    id: str
+    paused: bool
+    """False: it is resumed."""
+
+
+class SetLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """A holder chooses limits; those that are not given stay as they are."""
+
+    caller: Document
+    account: Address
+    amounts: dict[Span, int]
+
+
 class MakeLink(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim | None
     link: Link
@@ -212,6 +228,8 @@ Input = (
     | ChangeAccount
     | GiveMandate
     | RevokeMandate
+    | PauseMandate
+    | SetLimits
     | MakeLink
     | RemoveLink
     | Act

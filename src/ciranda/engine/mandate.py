@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ciranda.identity import Address, Document, Ispb
+from ciranda.identity import Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 
 Scope = Literal["pay", "read"]
@@ -32,6 +32,11 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Instant
     expires_at: Instant
     revoked_at: Instant | None
+    per_day: int | None = None
+    """By the calendar and the clock of the bank that holds the account."""
+    starts_at: Instant | None = None
+    """None: at once."""
+    paused_at: Instant | None = None
 
     def serves(self, scope: Scope, account: Address, initiator: Ispb, payer: Document, now: Instant) -> bool:
         return (
@@ -40,14 +45,27 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
             and self.initiator == initiator
             and self.payer == payer
             and self.revoked_at is None
+            and self.paused_at is None
+            and (self.starts_at is None or now >= self.starts_at)
             and now < self.expires_at
         )
 
-    def allows(self, amount: int) -> bool:
-        """Whether one payment may take `amount`, the sum of its transfers under this mandate."""
-        return (self.per_payment is None or amount <= self.per_payment) and (
-            self.total is None or self.used + amount <= self.total
+    def allows(self, amount: int, today: int) -> bool:
+        """Whether one payment may take `amount`, the sum of its transfers under this mandate, after `today` was taken."""
+        return (
+            (self.per_payment is None or amount <= self.per_payment)
+            and (self.per_day is None or today + amount <= self.per_day)
+            and (self.total is None or self.used + amount <= self.total)
         )
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """One payment took `amount` under a mandate, or holds it back, or did until it was undone."""
+
+    mandate: str
+    used_at: Instant
+    payment: EndToEndId
+    amount: int
 
 
 def token_of(id: str, secret: bytes) -> str:

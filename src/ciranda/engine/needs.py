@@ -1,8 +1,8 @@
 """What a batch of inputs needs to read before it can be decided on.
 
 The order of the functions is the one global order in which rows are locked: proposals, operators, keys, customers,
-payments, mandates, accounts; each kind by id. Later ones look at what the earlier ones found. From the keys on they are
-given the inputs with the deeds that operators' acts carry (`with_deeds`).
+payments, mandates, accounts, links, limits, what was spent; each kind by id. Later ones look at what the earlier ones
+found. From the keys on they are given the inputs with the deeds that operators' acts carry (`with_deeds`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,24 +24,29 @@ from ciranda.engine.input import (
     Learn,
     MakeLink,
     OpenAccount,
+    PauseMandate,
     Postpone,
     Reject,
     RemoveLink,
     RenewToken,
     RevokeMandate,
     SetCreditLimit,
+    SetLimits,
     TakeBallot,
     Told,
 )
 from ciranda.engine.key import Claim, Key, used
+from ciranda.engine.limits import leaving
 from ciranda.engine.mandate import id_of
 from ciranda.engine.operating import deed_of
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record, booking_of, bookings_of, mandates_used
+from ciranda.engine.spent import SpentKey
 from ciranda.engine.view import View
 from ciranda.identity import AccountId, Address, Document, EndToEndId, bank_of, clearing
 from ciranda.instant import Instant
 from ciranda.payment import Transfer
+from ciranda.period import day_of, periods_of
 
 Work = Input | Deed
 
@@ -165,7 +170,7 @@ def mandates(inputs: Sequence[Work], view: View) -> set[str]:
                 ids.update(id_of(permission.mandate, secret) for permission in permissions)
             case GiveMandate(claim=claim):
                 ids.add(_made(claim, view))
-            case RevokeMandate(id=id):
+            case RevokeMandate(id=id) | PauseMandate(id=id):
                 ids.add(id)
             case _:
                 pass
@@ -186,7 +191,7 @@ def accounts(inputs: Sequence[Work], view: View) -> set[AccountId]:
                 made = _made(claim, view)
                 if made is not None:
                     ids.add(AccountId(made))
-            case ChangeAccount(account=account):
+            case ChangeAccount(account=account) | SetLimits(account=account):
                 ids.add(account)
             case SetCreditLimit(peer=peer):
                 ids.add(clearing(peer))
@@ -208,6 +213,33 @@ def links(inputs: Sequence[Work]) -> set[tuple[Document, Address]]:
         for input in inputs
         if isinstance(input, MakeLink | RemoveLink)
     }
+
+
+def limits(inputs: Sequence[Work], view: View) -> set[AccountId]:
+    """The accounts that money may leave, and those whose limits are set. They are locked: so are their limits."""
+    if view.bank.limits is None:
+        return set()
+    ids: set[AccountId] = set()
+    for input in inputs:
+        match input:
+            case Begin(transfers=transfers):
+                ids.update(leaving(transfers, view.bank.ispb))
+            case Heard(question=Prepare(parts=parts)):
+                ids.update(leaving([part.transfer for part in parts], view.bank.ispb))
+            case SetLimits(account=account):
+                ids.add(account)
+            case _:
+                pass
+    return ids & view.accounts.keys()
+
+
+def spent(view: View, now: Instant) -> set[SpentKey]:
+    """What is counted now, and what an abort would give back. Accounts and mandates are locked: so is this."""
+    keys = {one.key for record in _stored(view) for one in record.counted}
+    today = day_of(now)
+    keys.update((mandate.id, today) for mandate in view.mandates.values() if mandate.per_day is not None)
+    keys.update((account, period) for account in view.chosen for period in periods_of(now))
+    return keys
 
 
 def _made(claim: Claim | None, view: View) -> str | None:

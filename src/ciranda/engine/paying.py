@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from ciranda.agreement.header import Header, Part, choose_witnesses, digest, leaf
 from ciranda.agreement.participant import State
+from ciranda.engine.counting import count
 from ciranda.engine.input import GRACE_MS, Begin
 from ciranda.engine.key import used
 from ciranda.engine.mandate import id_of
-from ciranda.engine.placing import booked, count_mandates, place
+from ciranda.engine.placing import booked, place
 from ciranda.engine.record import Clause, Record, bookings_of
 from ciranda.engine.reply import Paid
 from ciranda.engine.view import Step, View, Writes
@@ -36,7 +37,7 @@ def begin(view: View, order: Begin, now: Instant) -> Step:
 
     book = Book(view.accounts.get)
     banks = banks_of(order.transfers, view.bank.ispb)
-    codes = place(view, book, permitted)
+    codes = place(view, book, permitted, now)
     if banks & order.unreachable:
         codes.append(Code.BANK_UNREACHABLE)
     if _awaits_signatures(view, permitted, order):
@@ -54,8 +55,7 @@ def begin(view: View, order: Begin, now: Instant) -> Step:
     else:
         record = _prepared(view, order, permitted, banks, now)
     writes = booked(book)
-    writes.mandates = count_mandates(view, permitted, +1)
-    return _step(order, record, writes, now)
+    return _step(order, count(view, record, writes, now), writes, now)
 
 
 def _permissions(view: View, order: Begin, now: Instant) -> tuple[tuple[Clause, ...], list[Code]]:

@@ -3,12 +3,11 @@
 The same for a client of ours and for a peer that asks: no bank takes another bank's word (PROTOCOL 3.3).
 """
 
-from msgspec.structs import replace
-
-from ciranda.engine.mandate import Mandate
-from ciranda.engine.record import Clause, bookings_of, mandates_used
+from ciranda.engine.counting import exceeded
+from ciranda.engine.record import Clause, bookings_of
 from ciranda.engine.view import View, Writes
 from ciranda.identity import VAULT, bank_of
+from ciranda.instant import Instant
 from ciranda.ledger.account import Account, AccountKind, AccountStatus
 from ciranda.ledger.booking import Book, Booking, Shortage
 from ciranda.refusal import Code
@@ -20,17 +19,14 @@ _OBSTACLE = {
 }
 
 
-def place(view: View, book: Book, clauses: tuple[Clause, ...]) -> list[Code]:
+def place(view: View, book: Book, clauses: tuple[Clause, ...], now: Instant) -> list[Code]:
     """Places our bookings for `clauses` in `book`; returns every reason against it, and then `book` is worthless.
 
-    Whether the payer may debit the sources was found out before; how much the mandates allow is checked here.
+    Whether the payer may debit the sources was found out before; how much the mandates and
+    the holders' limits allow is checked here.
     """
     codes = [code for clause in clauses for code in _obstacles(view, book, clause)]
-    codes += [
-        Code.MANDATE_EXCEEDED
-        for id, amount in mandates_used(clauses).items()
-        if not view.mandates[id].allows(amount)
-    ]
+    codes += exceeded(view, clauses, now)
     if codes:
         return codes
     for booking in bookings_of(clauses, view.bank.ispb):
@@ -38,15 +34,6 @@ def place(view: View, book: Book, clauses: tuple[Clause, ...]) -> list[Code]:
         if shortage is not None:
             codes.append(_reason(book, booking, shortage))
     return codes
-
-
-def count_mandates(view: View, clauses: tuple[Clause, ...], sign: int) -> dict[str, Mandate]:
-    """The mandates with their use counted (+1), or given back (-1)."""
-    counted: dict[str, Mandate] = {}
-    for id, amount in mandates_used(clauses).items():
-        mandate = view.mandates[id]
-        counted[id] = replace(mandate, used=mandate.used + sign * amount)
-    return counted
 
 
 def booked(book: Book) -> Writes:

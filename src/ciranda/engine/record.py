@@ -6,6 +6,7 @@ from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
+from ciranda.engine.spent import Spent
 from ciranda.identity import VAULT, Document, EndToEndId, Ispb, bank_of, clearing, coordinator_of
 from ciranda.instant import Instant
 from ciranda.ledger.booking import Booking
@@ -45,6 +46,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The banks that have not yet acknowledged the decision."""
     due: Instant | None = None
     """When recovery looks at it again; None once nothing is left to do."""
+    counted: tuple[Spent, ...] = ()
+    """What it was counted as against limits and daily mandates of ours, when it was placed."""
 
     @property
     def amount(self) -> int:

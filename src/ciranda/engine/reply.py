@@ -6,6 +6,7 @@ import msgspec
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Answer
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator
@@ -24,6 +25,7 @@ class DenialCode(StrEnum):
     UNKNOWN_BANK = "unknown_bank"
     CLOSED_ACCOUNT = "closed_account"
     BALANCE_NOT_ZERO = "balance_not_zero"
+    LIMITS_OFF = "limits_off"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -70,6 +72,10 @@ class MandateMade(msgspec.Struct, frozen=True, kw_only=True):
     mandate: Mandate
 
 
+class LimitsSet(msgspec.Struct, frozen=True, kw_only=True):
+    limits: Limits
+
+
 class LinkMade(msgspec.Struct, frozen=True, kw_only=True):
     link: Link
 
@@ -102,6 +108,7 @@ Reply = (
     | Answered
     | AccountMade
     | MandateMade
+    | LimitsSet
     | LinkMade
     | OperatorMade
     | Proposed

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import Effect, Event, State, follow
-from ciranda.engine.placing import booked, count_mandates
+from ciranda.engine.counting import give_back
+from ciranda.engine.placing import booked
 from ciranda.engine.record import Record, bookings_of
 from ciranda.engine.view import View, Writes
 from ciranda.identity import Ispb
@@ -49,7 +50,7 @@ def settle(
             for booking in bookings_of(record.clauses, view.bank.ispb):
                 book.release(booking)
             writes = booked(book)
-            writes.mandates = count_mandates(view, record.clauses, -1)
+            give_back(view, record, writes)
         case Effect.NONE | Effect.PLACE:
             pass
     writes.records = {settled.id: settled}

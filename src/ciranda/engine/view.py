@@ -8,12 +8,14 @@ from ciranda.engine.action import Action
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, Use
 from ciranda.engine.operator import Operator
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
+from ciranda.engine.spent import Spent, SpentKey
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.ledger.account import Account
 from ciranda.ledger.entry import Entry
@@ -39,6 +41,10 @@ class Writes(msgspec.Struct, kw_only=True):
     """Accounts that are new: to be inserted, never to replace another."""
     links: dict[tuple[Document, Address], Link | None] = {}
     """None removes the link."""
+    chosen: dict[AccountId, Limits] = {}
+    """What holders chose as their accounts' limits."""
+    spent: dict[SpentKey, Spent] = {}
+    uses: list[Use] = []
     entries: list[Entry] = []
     violations: list[ViolationSeen] = []
     operators: dict[str, Operator] = {}
@@ -65,6 +71,12 @@ class Writes(msgspec.Struct, kw_only=True):
             self.opened.update(later.opened)
         if later.links:
             self.links.update(later.links)
+        if later.chosen:
+            self.chosen.update(later.chosen)
+        if later.spent:
+            self.spent.update(later.spent)
+        if later.uses:
+            self.uses.extend(later.uses)
         if later.entries:
             self.entries.extend(later.entries)
         if later.violations:
@@ -101,6 +113,10 @@ class View:
         self.mandates: dict[str, Mandate] = {}
         self.accounts: dict[AccountId, Account] = {}
         self.links: dict[tuple[Document, Address], Link] = {}
+        self.chosen: dict[AccountId, Limits] = {}
+        """Of every account that was asked for, also where its holders chose nothing."""
+        self.spent: dict[SpentKey, Spent] = {}
+        """For everything that was asked for, also where it is nothing."""
         self.operators: dict[str, Operator] = {}
         self.proposals: dict[str, Proposal] = {}
 
@@ -120,6 +136,8 @@ class View:
                 self.links.pop(owner_and_account, None)
             else:
                 self.links[owner_and_account] = link
+        self.chosen.update(writes.chosen)
+        self.spent.update(writes.spent)
 
     def missing_holders(self, documents: Iterable[Document]) -> bool:
         return any(document not in self.customers for document in documents)

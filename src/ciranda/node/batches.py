@@ -12,6 +12,8 @@ from ciranda.engine.reply import Failed, Reply
 from ciranda.ports import Store, Unavailable
 
 WAITING_MAX = 12_000
+ORDERS_WAITING_MAX = 1_000
+"""As many as one batch takes: who comes later would wait for more than the next one, and is told so at once."""
 BATCH_MAX = 1_000
 NOTE_S = 0.05
 
@@ -38,6 +40,11 @@ class Batches:
     @property
     def room(self) -> int:
         return WAITING_MAX - len(self._queue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a single order is better sent away: a batch of them needs the room that is left."""
+        return len(self._queue) >= ORDERS_WAITING_MAX
 
     def offer(self, input: Input) -> "asyncio.Future[Reply]":
         """An order from outside. Raises Overloaded; the future may raise Unavailable."""

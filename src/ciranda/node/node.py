@@ -13,13 +13,23 @@ from msgspec.structs import replace
 
 from ciranda.agreement.message import AccountShown, Payee
 from ciranda.engine.bank import Bank
-from ciranda.engine.input import Begin, ChangeAccount, GiveMandate, OpenAccount, RevokeMandate, SetCreditLimit
+from ciranda.engine.input import (
+    Begin,
+    ChangeAccount,
+    GiveMandate,
+    OpenAccount,
+    PauseMandate,
+    RevokeMandate,
+    SetCreditLimit,
+    SetLimits,
+)
 from ciranda.engine.key import KEPT_MS, Claim
+from ciranda.engine.limits import Span
 from ciranda.engine.mandate import Mandate, token_of
 from ciranda.engine.operator import ROOT
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
-from ciranda.engine.reply import AccountMade, Denied, MandateMade, Paid
+from ciranda.engine.reply import AccountMade, Denied, LimitsSet, MandateMade, Paid
 from ciranda.identity import (
     ALPHANUMERICS,
     VAULT,
@@ -37,6 +47,7 @@ from ciranda.node.answers import Answers
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
+from ciranda.node.limiting import LimitsNow, limits_now
 from ciranda.node.linking import LinkedAccount, Linking
 from ciranda.node.operators import Operators
 from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
@@ -44,6 +55,7 @@ from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.second_factors import SecondFactors
 from ciranda.payment import Kind, banks_of
+from ciranda.period import start_of_day
 from ciranda.ports import Clock, Dice, Peers, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -223,6 +235,8 @@ class Node:
             created_at=self._clock.now(),
             expires_at=order.expires_at,
             revoked_at=None,
+            per_day=order.per_day,
+            starts_at=order.starts_at,
         )
         reply = await self.batches.offer(GiveMandate(claim=claim, mandate=mandate))
         if not isinstance(reply, MandateMade):
@@ -232,6 +246,28 @@ class Node:
     async def revoke_mandate(self, caller: Document, id: str) -> Denied | None:
         reply = await self.batches.offer(RevokeMandate(caller=caller, id=id))
         return reply if isinstance(reply, Denied) else None
+
+    async def pause_mandate(self, caller: Document, id: str, *, paused: bool) -> Mandate | Denied:
+        reply = await self.batches.offer(PauseMandate(caller=caller, id=id, paused=paused))
+        return reply.mandate if isinstance(reply, MandateMade) else cast(Denied, reply)
+
+    async def used_today(self, mandates: Sequence[Mandate]) -> dict[str, int]:
+        """What was taken under each of them since midnight, by this bank's clock, or is held."""
+        ids = [mandate.id for mandate in mandates]
+        used = await self.store.used_since(ids, start_of_day(self._clock.now()))
+        return dict.fromkeys(ids, 0) | used
+
+    async def limits_of(self, account: Account) -> LimitsNow:
+        return await limits_now(self.bank, self.store, account, None, self._clock.now())
+
+    async def set_limits(
+        self, caller: Document, account: Account, amounts: dict[Span, int]
+    ) -> LimitsNow | Denied:
+        order = SetLimits(caller=caller, account=Address(account.id), amounts=amounts)
+        reply = await self.batches.offer(order)
+        if not isinstance(reply, LimitsSet):
+            return cast(Denied, reply)
+        return await limits_now(self.bank, self.store, account, reply.limits, self._clock.now())
 
     async def payee(self, account: Address) -> Payee | None:
         """None: there is no such account. Raises PeerUnreachable."""

@@ -56,6 +56,9 @@ class MandateOrder(msgspec.Struct, frozen=True, kw_only=True):
     per_payment: int | None
     total: int | None
     expires_at: Instant
+    per_day: int | None = None
+    starts_at: Instant | None = None
+    """None: at once."""
     code: str | None = None
     """Of the caller's second factor."""
 

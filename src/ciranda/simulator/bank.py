@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.assembly import House, build
 from ciranda.engine.bank import Bank
+from ciranda.engine.limits import LimitRules
 from ciranda.identity import Ispb
 from ciranda.instant import Instant
 from ciranda.node.batches import Overloaded
@@ -76,6 +77,7 @@ class SimulatedBank:
         seed: int,
         note: Note,
         quiet: Callable[[], bool] = lambda: False,
+        limits: LimitRules | None = None,
     ) -> None:
         """`quiet` says whether nothing has happened anywhere for a while."""
         self.ispb = ispb
@@ -92,7 +94,7 @@ class SimulatedBank:
         """Its database is not the one that it should have; no client is served."""
         self.was_suspect = False
         """At any time of the run."""
-        self._bank = Bank(ispb=ispb, roster=roster, mandate_secret=secret_of(ispb))
+        self._bank = Bank(ispb=ispb, roster=roster, mandate_secret=secret_of(ispb), limits=limits)
         self._worker_count = workers
         self._loop = loop
         self._network = network

@@ -49,6 +49,8 @@ class Consortium(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     workers: tuple[int, int] = (1, 1)
     credit_limit: tuple[int, ...] = (10**9,)
     """What each bank lets each other owe it; one of these."""
+    per_day: tuple[int, ...] = (0,)
+    """What may leave each account in a day; one of these. 0: the banks keep no limits."""
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

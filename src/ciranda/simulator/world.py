@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from ciranda.agreement.message import Answer, Busy, Question
+from ciranda.engine.limits import Figures, LimitRules
 from ciranda.engine.record import Record
 from ciranda.identity import EndToEndId, Ispb
 from ciranda.payment import Transfer
@@ -71,6 +72,7 @@ class World:
         self.roster = roster_of(
             self.founded.banks, self.witnesses, deadline_ms, dice.pick(scenario.consortium.credit_limit)
         )
+        self.limits = _limits(self.dice("limits").pick(scenario.consortium.per_day))
         self.network = Network(self.loop, self.dice("network"), self)
         self.banks: dict[Ispb, SimulatedBank] = {}
         for slot, bank in enumerate(self.founded.banks):
@@ -87,6 +89,7 @@ class World:
                 seed,
                 self.note,
                 self.quiet,
+                self.limits,
             )
         self.clients = Clients(self.banks, self.dice("clients"), self._told, self.note)
         self.checkers: list[Checker] = [kind(self) for kind in CHECKERS]
@@ -340,6 +343,13 @@ class World:
         if level in ("error", "exception", "critical"):
             self.fail("no mistakes", said)
         raise structlog.DropEvent
+
+
+def _limits(per_day: int) -> LimitRules | None:
+    if per_day == 0:
+        return None
+    figures = Figures(per_transfer=None, per_day=per_day, per_night=per_day * 3 // 5)
+    return LimitRules(persons=figures, companies=figures)
 
 
 def _serves(bank: SimulatedBank) -> bool:

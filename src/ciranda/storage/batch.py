@@ -14,10 +14,12 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.decide import decide
 from ciranda.engine.input import Act, Input
 from ciranda.engine.key import Key
+from ciranda.engine.limits import Limits
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Reply
+from ciranda.engine.spent import Spent, SpentKey
 from ciranda.engine.view import View, Writes
-from ciranda.identity import EndToEndId
+from ciranda.identity import AccountId, Address, EndToEndId
 from ciranda.instant import Instant
 from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Kind
@@ -29,12 +31,15 @@ from ciranda.storage.rows import (
     CUSTOMERS,
     ENTRIES,
     KEYS,
+    LIMITS,
     LINKS,
     MANDATES,
     OPERATORS,
     PROPOSALS,
     RECORD_MOVES,
     RECORDS,
+    SPENT,
+    USES,
     Shape,
     account_move,
     only_moved,
@@ -55,7 +60,7 @@ def run_batch(
     view = View(bank)
     work = _read_operators(transaction, view, inputs)
     claims = needs.claims(work, now)
-    _read(transaction, view, work, claims)
+    _read(transaction, view, work, claims, now)
     accounts_before = dict(view.accounts)
     known_before = set(view.keys)
     records_before = dict(view.records)
@@ -83,7 +88,9 @@ def _read_operators(transaction: Transaction, view: View, inputs: Sequence[Input
     return needs.with_deeds(inputs, view.proposals)
 
 
-def _read(transaction: Transaction, view: View, inputs: Sequence[needs.Work], claims: Claims) -> None:
+def _read(
+    transaction: Transaction, view: View, inputs: Sequence[needs.Work], claims: Claims, now: Instant
+) -> None:
     claimed = transaction.claim(schema.keys, [KEYS.to_row(claim) for claim in claims.values()])
     view.keys = {(key.scope, key.key): key for key in map(KEYS.from_row, claimed)}
     view.customers = _fetch(transaction, CUSTOMERS, needs.customers(inputs), lambda value: value.document)
@@ -96,6 +103,21 @@ def _read(transaction: Transaction, view: View, inputs: Sequence[needs.Work], cl
     view.accounts = _fetch(transaction, ACCOUNTS, needs.accounts(inputs, view), lambda value: value.id)
     link_rows = transaction.read(schema.links, sorted(needs.links(inputs)))
     view.links = {(link.owner, link.account): link for link in map(LINKS.from_row, link_rows)}
+    view.chosen = _read_limits(transaction, needs.limits(inputs, view))
+    view.spent = _read_spent(transaction, needs.spent(view, now))
+
+
+def _read_limits(transaction: Transaction, accounts: set[AccountId]) -> dict[AccountId, Limits]:
+    chosen = _fetch(transaction, LIMITS, accounts, lambda value: AccountId(value.account))
+    return {id: Limits(account=Address(id)) for id in accounts} | chosen
+
+
+def _read_spent(transaction: Transaction, keys: set[SpentKey]) -> dict[SpentKey, Spent]:
+    if not keys:
+        return {}
+    rows = transaction.read(schema.spent, sorted(keys))
+    found = {spent.key: spent for spent in map(SPENT.from_row, rows)}
+    return {key: Spent(taken_from=key[0], period=key[1], amount=0) for key in keys} | found
 
 
 def _fetch(transaction: Transaction, shape: Shape[T], keys: Iterable[K], key: Callable[[T], K]) -> dict[K, T]:
@@ -128,6 +150,9 @@ def _write(
     removed = [owner_and_account for owner_and_account, link in writes.links.items() if link is None]
     if removed:
         transaction.delete(schema.links, removed)
+    transaction.upsert(schema.limits, [LIMITS.to_row(value) for value in writes.chosen.values()])
+    transaction.upsert(schema.spent, [SPENT.to_row(value) for value in writes.spent.values()])
+    transaction.insert(schema.uses, [USES.to_row(use) for use in writes.uses])
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
     _write_operators(transaction, writes, now)
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])

@@ -3,38 +3,45 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select
+from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select, tuple_
 
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.second_factor import SecondFactor
-from ciranda.identity import AccountId, Document, EndToEndId, Ispb
+from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.ledger.account import Account, AccountKind
 from ciranda.ledger.trial_balance import TrialBalance
-from ciranda.ports import Credentials, PaymentCounts, Session, StatementLine, ViolationRow
+from ciranda.period import Period
+from ciranda.ports import Credentials, PaymentCounts, Session, StatementLine, UseLine, ViolationRow
 from ciranda.storage import schema
 from ciranda.storage.rows import (
     ACCOUNTS,
     ACTIONS,
     CUSTOMERS,
     ENTRIES,
+    LIMITS,
     LINKS,
     MANDATES,
     OPERATORS,
     PROPOSALS,
     RECORDS,
     SECOND_FACTORS,
+    USES,
 )
 
 _OWN_KINDS = (AccountKind.VAULT.value, AccountKind.CLEARING.value)
+ASKED_AT_ONCE = 1_000
+"""So many ids in one statement."""
+
 _IN_DOUBT = (State.PREPARED.value,)
 KEYS_AT_ONCE = 500
 
@@ -261,6 +268,54 @@ def mandates_of(connection: Connection, giver: Document) -> list[Mandate]:
 def mandate(connection: Connection, id: str) -> Mandate | None:
     rows = _all(connection, select(schema.mandates).where(schema.mandates.c.id == id))
     return MANDATES.from_row(rows[0]) if rows else None
+
+
+def uses(
+    connection: Connection, mandate: str, limit: int, before: tuple[Instant, EndToEndId] | None
+) -> list[UseLine]:
+    use, payments = schema.uses, schema.payments
+    query = (
+        select(use, payments)
+        .join(payments, payments.c.id == use.c.payment)
+        .where(use.c.mandate == mandate)
+        .order_by(use.c.used_at.desc(), use.c.payment.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(tuple_(use.c.used_at, use.c.payment) < before)
+    width = len(use.columns)
+    return [
+        UseLine(use=USES.from_row(row[:width]), record=RECORDS.from_row(row[width:]))
+        for row in _all(connection, query)
+    ]
+
+
+def used_since(connection: Connection, mandates: Sequence[str], since: Instant) -> dict[str, int]:
+    use, payments = schema.uses, schema.payments
+    found: dict[str, int] = {}
+    for first in range(0, len(mandates), ASKED_AT_ONCE):
+        query = (
+            select(use.c.mandate, func.sum(use.c.amount))
+            .join(payments, payments.c.id == use.c.payment)
+            .where(use.c.mandate.in_(mandates[first : first + ASKED_AT_ONCE]), use.c.used_at >= since)
+            .where(payments.c.state != State.ABORTED.value)
+            .group_by(use.c.mandate)
+        )
+        found |= {row[0]: int(row[1]) for row in _all(connection, query)}
+    return found
+
+
+def limits(connection: Connection, account: Address) -> Limits:
+    rows = _all(connection, select(schema.limits).where(schema.limits.c.account == account))
+    return LIMITS.from_row(rows[0]) if rows else Limits(account=account)
+
+
+def spent(connection: Connection, account: Address, periods: Sequence[Period]) -> dict[Period, int]:
+    counted = schema.spent.c
+    query = select(counted.period, counted.amount).where(
+        counted.taken_from == account, counted.period.in_(periods)
+    )
+    return dict.fromkeys(periods, 0) | {Period(row[0]): int(row[1]) for row in _all(connection, query)}
 
 
 def links_of(connection: Connection, owner: Document) -> list[Link]:

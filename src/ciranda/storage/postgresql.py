@@ -6,15 +6,18 @@ one of them sees what the other did.
 """
 
 import asyncio
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from sqlalchemy import LargeBinary, Table, Text
 
 from ciranda.ports import Unavailable
@@ -82,6 +85,8 @@ class PostgresqlDatabase:
             )
         except psycopg.OperationalError as error:
             raise Unavailable(str(error)) from error
+        connection.adapters.register_dumper(_Texts, _TextsDumper)
+        connection.adapters.register_dumper(_Numbers, _NumbersDumper)
         self._local.connection = connection
         self._open.append(connection)
         return connection
@@ -99,21 +104,21 @@ class PostgresqlTransaction:
         if not rows:
             return []
         ordered = sorted(rows, key=lambda row: key_of(table, row))
-        made = set(self._cursor.execute(_claim(table), _arrays(ordered)).fetchall())
+        made = set(self._cursor.execute(_claim(table), _arrays(table, columns(table), ordered)).fetchall())
         return self.read(table, [key for row in rows if (key := key_of(table, row)) not in made])
 
     def reserve(self, table: Table, stubs: Sequence[Row]) -> list[Row]:
         if not stubs:
             return []
         ordered = sorted(stubs, key=lambda row: key_of(table, row))
-        self._cursor.execute(_claim(table), _arrays(ordered))
+        self._cursor.execute(_claim(table), _arrays(table, columns(table), ordered))
         return self.read(table, [key_of(table, stub) for stub in stubs])
 
     def read(self, table: Table, keys: Iterable[RowKey]) -> list[Row]:
         keys = list(keys)
         if not keys:
             return []
-        return self._cursor.execute(_select(table), _arrays(keys)).fetchall()
+        return self._cursor.execute(_select(table), _arrays(table, key_columns(table), keys)).fetchall()
 
     def find(self, table: Table, column: str, value: str) -> list[Row]:
         statement = f"SELECT {', '.join(columns(table))} FROM {table.name} WHERE {column} = %b"
@@ -121,20 +126,20 @@ class PostgresqlTransaction:
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
-            self._cursor.execute(_insert(table), _arrays(rows))
+            self._cursor.execute(_insert(table), _arrays(table, columns(table), rows))
 
     def upsert(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
-            self._cursor.execute(_upsert(table), _arrays(rows))
+            self._cursor.execute(_upsert(table), _arrays(table, columns(table), rows))
 
     def change(self, table: Table, names: tuple[str, ...], rows: Sequence[Row]) -> None:
         if rows:
-            self._cursor.execute(_change(table, names), _arrays(rows))
+            self._cursor.execute(_change(table, names), _arrays(table, (*key_columns(table), *names), rows))
 
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None:
         keys = list(keys)
         if keys:
-            self._cursor.execute(_delete(table), _arrays(keys))
+            self._cursor.execute(_delete(table), _arrays(table, key_columns(table), keys))
 
     def note_violations(self, rows: Sequence[Row]) -> None:
         if rows:
@@ -148,9 +153,60 @@ class PostgresqlTransaction:
         return int(row[0])
 
 
-def _arrays(rows: Sequence[Row]) -> list[list[object]]:
+class _Texts(list[str | None]):
+    """A column."""
+
+
+class _Numbers(list[int | None]):
+    """A column."""
+
+
+_COLUMN_HEAD = struct.Struct("!iiIii").pack
+_LENGTH = struct.Struct("!i").pack
+_NUMBER = struct.Struct("!iq").pack
+_NULL = _LENGTH(-1)
+
+
+class _TextsDumper(Dumper):
+    """An array in binary, several times faster than psycopg's, which looks for each value's type anew."""
+
+    format = Format.BINARY
+    oid = 1009  # text[]
+
+    def dump(self, values: "_Texts") -> bytes:
+        parts = [_COLUMN_HEAD(1, 1, 25, len(values), 1)]
+        for value in values:
+            if value is None:
+                parts.append(_NULL)
+            else:
+                text = value.encode()
+                parts.append(_LENGTH(len(text)))
+                parts.append(text)
+        return b"".join(parts)
+
+
+class _NumbersDumper(Dumper):
+    format = Format.BINARY
+    oid = 1016  # bigint[]
+
+    def dump(self, values: "_Numbers") -> bytes:
+        numbers = [_NULL if value is None else _NUMBER(8, value) for value in values]
+        return _COLUMN_HEAD(1, 1, 20, len(values), 1) + b"".join(numbers)
+
+
+def _arrays(table: Table, names: Iterable[str], rows: Sequence[Row]) -> list[list[Any]]:
     """One array a column."""
-    return [list(column) for column in zip(*rows, strict=True)]
+    kinds = _kinds(table, tuple(names))
+    return [kind(column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+
+
+@cache
+def _kinds(table: Table, names: tuple[str, ...]) -> list[type[list[Any]]]:
+    types = [table.columns[name].type for name in names]
+    return [
+        _Texts if isinstance(kind, Text) else list if isinstance(kind, LargeBinary) else _Numbers
+        for kind in types
+    ]
 
 
 def _unnest(table: Table, names: list[str]) -> str:

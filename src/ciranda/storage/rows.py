@@ -24,12 +24,14 @@ from ciranda.engine.input import (
     SetCreditLimit,
 )
 from ciranda.engine.key import Key
+from ciranda.engine.limits import Limit, Limits
 from ciranda.engine.link import Link
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, Use
 from ciranda.engine.operator import Operator, Role
 from ciranda.engine.proposal import Proposal, ProposalStatus
 from ciranda.engine.record import Clause, Record
 from ciranda.engine.second_factor import SecondFactor
+from ciranda.engine.spent import Spent
 from ciranda.identity import Ispb
 from ciranda.ledger.account import Account, AccountKind, AccountStatus
 from ciranda.ledger.entry import Entry
@@ -45,6 +47,7 @@ _clauses = msgspec.json.Decoder(tuple[Clause, ...])
 _header = msgspec.json.Decoder(Header)
 _refusal = msgspec.json.Decoder(Refusal)
 _ballot = msgspec.json.Decoder(Ballot)
+_counted = msgspec.json.Decoder(tuple[Spent, ...])
 _accepted = msgspec.json.Decoder(tuple[Ballot, Decision])
 _terms = msgspec.json.Decoder(Terms)
 _deeds: dict[str, msgspec.json.Decoder[Deed]] = {
@@ -97,6 +100,7 @@ def _record_to_row(record: Record) -> Row:
         _json(record.accepted),
         " ".join(record.untold) or None,
         record.due,
+        _json(record.counted or None),
     )
 
 
@@ -128,6 +132,7 @@ def only_moved(before: Record, after: Record) -> bool:
         and before.description is after.description
         and before.reference is after.reference
         and before.kind is after.kind
+        and before.counted is after.counted
         and before.created_at == after.created_at
     )
 
@@ -150,6 +155,7 @@ def _record_from_row(row: Sequence[Any]) -> Record:
         accepted=None if row[13] is None else _accepted.decode(row[13]),
         untold=tuple(Ispb(word) for word in _words(row[14])),
         due=row[15],
+        counted=() if row[16] is None else _counted.decode(row[16]),
     )
 
 
@@ -202,6 +208,22 @@ def _account_from_row(row: Sequence[Any]) -> Account:
         entries=row[10],
         opened_at=row[11],
     )
+
+
+def _limits_to_row(limits: Limits) -> Row:
+    row: list[Any] = [limits.account]
+    for limit in (limits.per_transfer, limits.per_day, limits.per_night):
+        row += [limit.chosen, limit.raised_to, limit.raised_at]
+    return tuple(row)
+
+
+def _limits_from_row(row: Sequence[Any]) -> Limits:
+    account, *figures = row
+    per_transfer, per_day, per_night = (
+        Limit(chosen=figures[place], raised_to=figures[place + 1], raised_at=figures[place + 2])
+        for place in (0, 3, 6)
+    )
+    return Limits(account=account, per_transfer=per_transfer, per_day=per_day, per_night=per_night)
 
 
 def _operator_from_row(row: Sequence[Any]) -> Operator:
@@ -335,8 +357,11 @@ RECORDS: Shape[Record] = Shape(schema.payments, _record_to_row, _record_from_row
 CUSTOMERS: Shape[Customer] = _plain(Customer, schema.customers)
 ENTRIES: Shape[Entry] = _plain(Entry, schema.entries)
 KEYS: Shape[Key] = _plain(Key, schema.keys)
+LIMITS: Shape[Limits] = Shape(schema.limits, _limits_to_row, _limits_from_row)
 LINKS: Shape[Link] = _with_scopes(Link, schema.links)
 MANDATES: Shape[Mandate] = _with_scopes(Mandate, schema.mandates)
+SPENT: Shape[Spent] = _plain(Spent, schema.spent)
+USES: Shape[Use] = _plain(Use, schema.uses)
 OPERATORS: Shape[Operator] = Shape(
     schema.operators, _plain(Operator, schema.operators).to_row, _operator_from_row
 )

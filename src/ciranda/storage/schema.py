@@ -133,6 +133,7 @@ payments = Table(
     Column("accepted", TEXT),
     Column("untold", TEXT),
     Column("due", BigInteger),
+    Column("counted", TEXT),
     sqlite_with_rowid=False,
 )
 Index("payments_by_payer", payments.c.payer, payments.c.id)
@@ -159,9 +160,24 @@ mandates = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("per_day", BigInteger),
+    Column("starts_at", BigInteger),
+    Column("paused_at", BigInteger),
     Index("mandates_by_giver", "giver", "id"),
     sqlite_with_rowid=False,
 )
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("mandate", TEXT, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("payment", TEXT, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    PrimaryKeyConstraint("mandate", "used_at", "payment"),
+    sqlite_with_rowid=False,
+)
+"""Append-only. What became of each use is the payment's state."""
 
 accounts = Table(
     "accounts",
@@ -203,6 +219,34 @@ links = Table(
     PrimaryKeyConstraint("owner", "account"),
     sqlite_with_rowid=False,
 )
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("account", TEXT, ForeignKey("accounts.id"), primary_key=True),
+    Column("per_transfer", BigInteger),
+    Column("per_transfer_raised_to", BigInteger),
+    Column("per_transfer_raised_at", BigInteger),
+    Column("per_day", BigInteger),
+    Column("per_day_raised_to", BigInteger),
+    Column("per_day_raised_at", BigInteger),
+    Column("per_night", BigInteger),
+    Column("per_night_raised_to", BigInteger),
+    Column("per_night_raised_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""What holders chose; an account whose holders chose nothing has no row."""
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("taken_from", TEXT, nullable=False),
+    Column("period", TEXT, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    PrimaryKeyConstraint("taken_from", "period"),
+    sqlite_with_rowid=False,
+)
+"""Kept for ever, so that a clock that jumps finds what was spent in whatever day it comes to."""
 
 entries = Table(
     "entries",

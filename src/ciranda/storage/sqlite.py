@@ -115,6 +115,10 @@ class SqliteFile(SqliteDatabase):
                 await asyncio.get_running_loop().run_in_executor(self._committer, self._commit)
             return result
 
+    def _rollback(self) -> None:
+        # Where commits are made: if one is under way, as it may be when everything is being broken off, it ends first.
+        self._committer.submit(super()._rollback).result()
+
     async def _wait_to_begin(self) -> None:
         give_up = asyncio.get_running_loop().time() + BUSY_MAX_S
         while True:

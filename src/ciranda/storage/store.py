@@ -21,6 +21,7 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Input
 from ciranda.engine.key import Claim
+from ciranda.engine.limits import Limits
 from ciranda.engine.link import Link
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.operator import Operator
@@ -28,10 +29,11 @@ from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Failed, Reply
 from ciranda.engine.second_factor import SecondFactor
-from ciranda.identity import AccountId, Document, EndToEndId, Ispb, clearing
+from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb, clearing
 from ciranda.instant import Instant, later
 from ciranda.ledger.account import Account, clearing_account, vault
 from ciranda.ledger.trial_balance import TrialBalance
+from ciranda.period import Period
 from ciranda.ports import (
     Clock,
     Credentials,
@@ -40,6 +42,7 @@ from ciranda.ports import (
     Session,
     StatementLine,
     Unavailable,
+    UseLine,
     ViolationRow,
 )
 from ciranda.roster import Roster
@@ -327,6 +330,20 @@ class SqlStore:
 
     async def mandate(self, id: str) -> Mandate | None:
         return await self._look(lambda connection: look.mandate(connection, id))
+
+    async def uses(
+        self, mandate: str, limit: int, before: tuple[Instant, EndToEndId] | None
+    ) -> list[UseLine]:
+        return await self._look(lambda connection: look.uses(connection, mandate, limit, before))
+
+    async def used_since(self, mandates: Sequence[str], since: Instant) -> dict[str, int]:
+        return await self._look(lambda connection: look.used_since(connection, mandates, since))
+
+    async def limits(self, account: Address) -> Limits:
+        return await self._look(lambda connection: look.limits(connection, account))
+
+    async def spent(self, account: Address, periods: Sequence[Period]) -> dict[Period, int]:
+        return await self._look(lambda connection: look.spent(connection, account, periods))
 
     async def links_of(self, owner: Document) -> list[Link]:
         return await self._look(lambda connection: look.links_of(connection, owner))

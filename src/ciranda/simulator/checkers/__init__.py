@@ -11,16 +11,17 @@ from ciranda.simulator.checkers.one_decision import OneDecision
 from ciranda.simulator.checkers.one_effect import OneEffect
 from ciranda.simulator.checkers.positions import Positions
 from ciranda.simulator.checkers.right_balances import RightBalances
+from ciranda.simulator.checkers.right_limits import RightLimits
 from ciranda.simulator.checkers.same_answer import PromisesRise, SameAnswer
 from ciranda.simulator.checkers.told_is_true import ToldIsTrue
 from ciranda.simulator.checkers.whole_books import WholeBooks
 
 CHECKERS: tuple[type[Checker], ...] = (
     Ballots,
+    OneDecision,
     DurableFirst,
     SameAnswer,
     PromisesRise,
-    OneDecision,
     Majority,
     EveryYes,
     NoViolations,
@@ -30,6 +31,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     Positions,
     DoubtEnds,
     RightBalances,
+    RightLimits,
 )
 
 __all__ = ["CHECKERS", "Checker"]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Answer, Ask, Decision, Prepare, Promised, Propose, Question
+from ciranda.engine.record import Record
 from ciranda.identity import EndToEndId, Ispb, coordinator_of
 from ciranda.simulator.checkers.checker import Checker
 
@@ -18,11 +19,14 @@ class Ballots(Checker):
     def __init__(self, world: "World") -> None:
         super().__init__(world)
         self._began: dict[EndToEndId, str] = {}
-        self._asked: set[tuple[EndToEndId, Ballot, Ispb]] = set()
+        self._answered: set[tuple[EndToEndId, Ballot, Ispb]] = set()
+        """Whose answers under a ballot have reached its owner."""
         self._owner: dict[tuple[EndToEndId, Ballot], str] = {}
         self._decision: dict[tuple[EndToEndId, Ballot], Decision] = {}
         self._promised: dict[tuple[EndToEndId, Ballot], list[tuple[Ballot, Decision] | None]] = {}
         """What the promises under a ballot said to its owner, in the order in which they arrived."""
+        self._own_promise: dict[tuple[EndToEndId, Ballot], set[tuple[Ballot, Decision] | None]] = {}
+        """What its owner may have accepted when it promised a ballot to itself: nearly always one thing."""
 
     def on_asked(self, process: str, sender: Ispb, receiver: Ispb, question: Question) -> None:
         match question:
@@ -37,10 +41,10 @@ class Ballots(Checker):
                     not record.state.decided and (record.promised is None or record.promised < ballot)
                 ):
                     self._wrong(question.header.id, f"is asked for under {ballot}, which is not written down")
-                place = (question.header.id, ballot, receiver)
-                if place in self._asked:
+                self._own_promise.setdefault((question.header.id, ballot), _accepted_before(record, ballot))
+                # A question that was not heard, for its signature was refused, is said once more in the same attempt.
+                if (question.header.id, ballot, receiver) in self._answered:
                     self._wrong(question.header.id, f"is asked for twice under {ballot}")
-                self._asked.add(place)
             case Propose():
                 self._proposed(process, question)
             case _:
@@ -68,6 +72,8 @@ class Ballots(Checker):
             self._wrong(payment, f"has one ballot in two processes, {owner} and {process}")
 
     def on_delivered(self, process: str, answering: Ispb, question: Question, answer: Answer) -> None:
+        if isinstance(question, Ask) and question.ballot is not None:
+            self._answered.add((question.header.id, question.ballot, answering))
         if isinstance(answer, Promised):
             self._promised.setdefault((answer.id, answer.ballot), []).append(answer.accepted)
 
@@ -75,14 +81,30 @@ class Ballots(Checker):
         """What a recovery may propose, after the first majority of promises that it heard, or after more of them."""
         ballot, witnesses = question.ballot, question.header.witnesses
         heard = list(self._promised.get((question.header.id, ballot), []))
-        if ballot.bank in witnesses:
-            record = self.world.record(ballot.bank, question.header.id)
-            heard.insert(0, None if record is None else record.accepted)
+        if ballot.bank not in witnesses:
+            return self._majorities(heard, len(witnesses))
+        own = self._own_promise.get((question.header.id, ballot), {None})
+        return {word for one in own for word in self._majorities([one, *heard], len(witnesses))}
+
+    def _majorities(self, heard: list[tuple[Ballot, Decision] | None], witnesses: int) -> set[Decision]:
         allowed = set()
-        for count in range(len(witnesses) // 2 + 1, len(heard) + 1):
+        for count in range(witnesses // 2 + 1, len(heard) + 1):
             accepted = max((one for one in heard[:count] if one is not None), default=None)
             allowed.add(Decision.ABORT if accepted is None else accepted[1])
         return allowed
 
     def _wrong(self, payment: EndToEndId, what: str) -> None:
         self.broken(f"{self.world.transcript.label(payment)} {what}")
+
+
+def _accepted_before(record: Record | None, ballot: Ballot) -> set[tuple[Ballot, Decision] | None]:
+    """What a bank can have said to itself under `ballot`, going by its record as the first question leaves.
+
+    It may accept under a higher ballot while its own questions are on their way, and then its record tells no longer what
+    it had accepted before; what it proposes still rests on what it promised.
+    """
+    if record is None or record.accepted is None:
+        return {None}
+    if record.accepted[0] < ballot:
+        return {record.accepted}
+    return {None, (Ballot(0, ballot.bank, 0), Decision.COMMIT)}

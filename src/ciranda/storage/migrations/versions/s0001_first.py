@@ -115,6 +115,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("per_day", sa.BigInteger(), nullable=True),
+        sa.Column("starts_at", sa.BigInteger(), nullable=True),
+        sa.Column("paused_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
@@ -137,6 +140,7 @@ def upgrade() -> None:
         sa.Column("accepted", TEXT, nullable=True),
         sa.Column("untold", TEXT, nullable=True),
         sa.Column("due", sa.BigInteger(), nullable=True),
+        sa.Column("counted", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
@@ -148,6 +152,23 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("due IS NOT NULL"),
         postgresql_where=sa.text("due IS NOT NULL"),
+    )
+    op.create_table(
+        "spent",
+        sa.Column("taken_from", TEXT, nullable=False),
+        sa.Column("period", TEXT, nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("taken_from", "period"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "uses",
+        sa.Column("mandate", TEXT, nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
+        sa.Column("payment", TEXT, nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("mandate", "used_at", "payment"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "violations",
@@ -167,6 +188,25 @@ def upgrade() -> None:
             ["accounts.id"],
         ),
         sa.PrimaryKeyConstraint("document", "account"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "limits",
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("per_transfer", sa.BigInteger(), nullable=True),
+        sa.Column("per_transfer_raised_to", sa.BigInteger(), nullable=True),
+        sa.Column("per_transfer_raised_at", sa.BigInteger(), nullable=True),
+        sa.Column("per_day", sa.BigInteger(), nullable=True),
+        sa.Column("per_day_raised_to", sa.BigInteger(), nullable=True),
+        sa.Column("per_day_raised_at", sa.BigInteger(), nullable=True),
+        sa.Column("per_night", sa.BigInteger(), nullable=True),
+        sa.Column("per_night_raised_to", sa.BigInteger(), nullable=True),
+        sa.Column("per_night_raised_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account"],
+            ["accounts.id"],
+        ),
+        sa.PrimaryKeyConstraint("account"),
         sqlite_with_rowid=False,
     )
     op.create_table(

@@ -8,6 +8,7 @@ import pyotp
 import pytest
 from msgspec.structs import replace
 
+from ciranda.engine.limits import Figures, LimitRules
 from ciranda.node.people import USUAL_RULES
 from ciranda.node.second_factors import SecondFactorRules
 from tests.api.bank import PASSWORD, Answer, Customer, Pair, new_key, pair, transfer
@@ -16,12 +17,13 @@ FROM = 1_000
 """From this sum on payments need a code."""
 
 STEP_MS = 30_000
+LIMITS = LimitRules(persons=Figures(per_transfer=500_000), companies=Figures())
 RULES = replace(USUAL_RULES, second_factor=SecondFactorRules(payments_from=FROM))
 
 
 @pytest.fixture(scope="module")
 def banks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with pair(tmp_path_factory.mktemp("banks"), rules=RULES) as made:
+    with pair(tmp_path_factory.mktemp("banks"), limits=LIMITS, rules=RULES) as made:
         yield made
 
 
@@ -330,6 +332,42 @@ def test_a_new_mandate_needs_a_code_and_the_same_asked_again_does_not(ana: Guard
     assert needs_code(give())
     # To take a permission back is always free.
     assert ana.call("DELETE", f"/v1/mandates/{given.json['id']}").status == 204
+
+
+def test_a_mandate_that_was_paused_is_resumed_with_a_code(ana: Guarded) -> None:
+    order = {
+        "account": ana.customer.account,
+        "initiator": ana.banks.there.ispb,
+        "expires_at": "2090-01-01T00:00:00Z",
+    }
+    path = f"/v1/mandates/{ana.call('POST', '/v1/mandates', order, code=ana.next_code()).json['id']}"
+    assert ana.call("POST", f"{path}/pause").json["paused_at"] is not None
+    assert needs_code(ana.call("POST", f"{path}/resume"))
+    assert ana.call("GET", path).json["paused_at"] is not None
+    assert ana.call("POST", f"{path}/resume", code=ana.next_code()).json["paused_at"] is None
+    # Sent again, it changes nothing.
+    assert ana.call("POST", f"{path}/resume").status == 200
+
+
+def test_a_higher_limit_needs_a_code_and_a_lower_one_never(ana: Guarded) -> None:
+    def choose(per_day: int, per_transfer: int = 500, **more: Any) -> Answer:
+        figures = {"per_day": per_day, "per_transfer": per_transfer}
+        return ana.call("PUT", f"/v1/accounts/{ana.customer.account}/limits", figures, **more)
+
+    # The bank has no figure for a day, so that any is lower.
+    assert choose(1_000).json["per_day"] == 1_000
+    assert needs_code(choose(1_001))
+    assert needs_code(choose(900, per_transfer=501))
+    shown = choose(1_000)
+    assert (shown.json["per_day"], shown.json["per_transfer"], shown.json["raises"]) == (1_000, 500, [])
+    raised = choose(2_000, code=ana.next_code())
+    assert [one["amount"] for one in raised.json["raises"]] == [2_000]
+    # Sent again, or for less, it lets out no more than is awaited.
+    assert choose(2_000).json == raised.json
+    assert [one["amount"] for one in choose(1_500).json["raises"]] == [1_500]
+    assert needs_code(choose(2_000))
+    assert choose(0).json["raises"] == []
+    assert needs_code(choose(1))
 
 
 def test_the_customer_may_lower_the_sum_but_not_raise_it_over_the_banks(ana: Guarded) -> None:

@@ -10,6 +10,7 @@ from ciranda.api import body
 from ciranda.api.accounts import seen_account
 from ciranda.api.answers import denied, describe, ok
 from ciranda.api.caller import anyone_known, customer_only, document_of, node_of
+from ciranda.api.code import code_of
 from ciranda.engine.limits import Span
 from ciranda.engine.reply import Denied
 from ciranda.identity import AccountId
@@ -67,10 +68,10 @@ async def show_limits(request: Request[Any, Any, Any]) -> Response[bytes]:
 @put(
     "/v1/accounts/{address:str}/limits",
     guards=[customer_only],
-    opt=describe(body=LimitsBody, answers={200: LimitsView}, problems=(404, 422)),
+    opt=describe(body=LimitsBody, answers={200: LimitsView}, problems=(404, 422, 429), code=True),
 )
 async def set_limits(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Chooses limits: a lower one acts at once, a higher one after 24 hours."""
+    """Chooses limits: a lower one acts at once, a higher one after 24 hours, and needs a code."""
     order = await body.parse(request, _limits)
     given = {span: getattr(order, span.value) for span in Span}
     account = await seen_account(request)
@@ -78,6 +79,7 @@ async def set_limits(request: Request[Any, Any, Any]) -> Response[bytes]:
         document_of(request),
         account,
         {span: amount for span, amount in given.items() if amount is not UNSET},
+        code_of(request),
     )
     if isinstance(limits, Denied):
         denied(limits)

@@ -149,30 +149,30 @@ async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
     return nothing()
 
 
-def _change(change: Literal["pause", "resume"], meaning: str) -> Any:
-    @post(
-        f"/v1/mandates/{{id:str}}/{change}",
-        status_code=200,
-        guards=[customer_only],
-        name=f"{change}_mandate",
-        opt=describe(answers={200: MandateView}, problems=(404,)),
-    )
-    async def change_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
-        mandate = await node_of(request).pause_mandate(
-            document_of(request), _id_in_path(request), paused=change == "pause"
-        )
-        if isinstance(mandate, Denied):
-            denied(mandate)
-        return await _shown(request, mandate)
-
-    change_mandate.fn.__doc__ = meaning
-    return change_mandate
-
-
-pause = _change(
-    "pause", "Pauses a mandate: until it is resumed it allows nothing; what was promised under it stands."
+@post(
+    "/v1/mandates/{id:str}/pause",
+    status_code=200,
+    guards=[customer_only],
+    opt=describe(answers={200: MandateView}, problems=(404,)),
 )
-resume = _change("resume", "Ends a pause.")
+async def pause(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Pauses a mandate: until it is resumed it allows nothing; what was promised under it stands."""
+    paused = await node_of(request).pause_mandate(document_of(request), _id_in_path(request))
+    return await _changed(request, paused)
+
+
+@post(
+    "/v1/mandates/{id:str}/resume",
+    status_code=200,
+    guards=[customer_only],
+    opt=describe(answers={200: MandateView}, problems=(404, 429), code=True),
+)
+async def resume(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Ends a pause."""
+    resumed = await node_of(request).resume_mandate(
+        document_of(request), _id_in_path(request), code_of(request)
+    )
+    return await _changed(request, resumed)
 
 
 @get(
@@ -228,6 +228,12 @@ async def _given(request: Request[Any, Any, Any]) -> Mandate:
     if mandate is None or mandate.giver != document_of(request):
         stop("not_found")
     return mandate
+
+
+async def _changed(request: Request[Any, Any, Any], mandate: Mandate | Denied) -> Response[bytes]:
+    if isinstance(mandate, Denied):
+        denied(mandate)
+    return await _shown(request, mandate)
 
 
 async def _shown(request: Request[Any, Any, Any], mandate: Mandate) -> Response[bytes]:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ciranda.cli.account import local_time
 from ciranda.cli.bank import BankOption, Circle, ConsortiumOption, typed_address
+from ciranda.cli.code import CodeOption, with_code
 from ciranda.cli.screen import CommandError, JsonOption, money, out, show_json, table
 from ciranda.cli.speech import LangOption, say
 from ciranda.cli.teller import AccountArgument, typed_amount
@@ -55,6 +56,7 @@ def set_limits(
         str | None,
         typer.Option(help="The most that may leave it between 20:00 and 06:00.", show_default=False),
     ] = None,
+    code: CodeOption = None,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
@@ -74,7 +76,10 @@ def set_limits(
         address = typed_address(account)
         chosen = await circle.where(bank, address)
         async with circle.client(chosen) as client:
-            _show(await client.set_limits(address, **figures), circle.currency(), as_json)
+            limits = await with_code(
+                lambda code: client.set_limits(address, **figures, code=code), code, chosen.name
+            )
+        _show(limits, circle.currency(), as_json)
 
     asyncio.run(run())
 

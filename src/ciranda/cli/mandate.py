@@ -210,6 +210,7 @@ def pause_mandate(
 @commands.command("resume")
 def resume_mandate(
     id: IdArgument,
+    code: CodeOption = None,
     bank: BankOption = None,
     consortium: ConsortiumOption = None,
     as_json: JsonOption = False,
@@ -224,7 +225,7 @@ def resume_mandate(
         circle = Circle(consortium)
         chosen = await circle.choose(bank)
         async with circle.client(chosen) as client:
-            resumed = await client.resume_mandate(id)
+            resumed = await with_code(lambda code: client.resume_mandate(id, code=code), code, chosen.name)
         if as_json:
             show_json(resumed)
         else:

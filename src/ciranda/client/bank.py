@@ -240,10 +240,12 @@ class BankClient:
         per_transfer: int | None = None,
         per_day: int | None = None,
         per_night: int | None = None,
+        code: str | None = None,
     ) -> Limits:
         """Those that are not given stay as they are. A lower one acts at once, a higher one after 24 hours."""
         body = _body(per_transfer=per_transfer, per_day=per_day, per_night=per_night)
-        return await self._ask("PUT", f"/v1/accounts/{quote(address, safe='')}/limits", Limits, body)
+        path = f"/v1/accounts/{quote(address, safe='')}/limits"
+        return await self._ask("PUT", path, Limits, body, code=code)
 
     async def payee(self, address: str) -> Payee:
         return await self._get(f"/v1/payees/{quote(address, safe='')}", Payee)
@@ -328,8 +330,8 @@ class BankClient:
     async def pause_mandate(self, id: str) -> Mandate:
         return await self._ask("POST", f"/v1/mandates/{quote(id, safe='')}/pause", Mandate)
 
-    async def resume_mandate(self, id: str) -> Mandate:
-        return await self._ask("POST", f"/v1/mandates/{quote(id, safe='')}/resume", Mandate)
+    async def resume_mandate(self, id: str, *, code: str | None = None) -> Mandate:
+        return await self._ask("POST", f"/v1/mandates/{quote(id, safe='')}/resume", Mandate, code=code)
 
     async def mandate_uses(
         self, id: str, *, limit: int | None = None, cursor: str | None = None

@@ -72,6 +72,11 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.raised_to, self.raised_at
 
+    def is_raised_by(self, amount: int, now: Instant, default: int | None) -> bool:
+        """Whether to set it so would let out more, at whatever time, than it does now or was to do."""
+        present, awaited = self.at(now, default), self.awaited(now)
+        return present is not None and amount > (present if awaited is None else awaited[0])
+
     def set_to(self, amount: int, now: Instant, default: int | None) -> "Limit":
         present, awaited = self.at(now, default), self.awaited(now)
         if present is None or amount <= present:

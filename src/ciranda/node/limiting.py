@@ -2,6 +2,8 @@
 spent against them.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ciranda.engine.bank import Bank
@@ -26,6 +28,18 @@ class LimitsNow(msgspec.Struct, frozen=True, kw_only=True):
     spent_today: int
     spent_tonight: int | None
     """None by day."""
+
+
+async def is_raise(
+    bank: Bank, store: Store, account: Account, amounts: Mapping[Span, int], now: Instant
+) -> bool:
+    """Whether to choose these would let out more than now."""
+    if bank.limits is None:
+        return False
+    limits, defaults = await store.limits(Address(account.id)), bank.limits.for_kind(account.kind)
+    return any(
+        limits.of(span).is_raised_by(amount, now, defaults.of(span)) for span, amount in amounts.items()
+    )
 
 
 async def limits_now(

@@ -47,7 +47,7 @@ from ciranda.node.answers import Answers
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
-from ciranda.node.limiting import LimitsNow, limits_now
+from ciranda.node.limiting import LimitsNow, is_raise, limits_now
 from ciranda.node.linking import LinkedAccount, Linking
 from ciranda.node.operators import Operators
 from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
@@ -247,7 +247,17 @@ class Node:
         reply = await self.batches.offer(RevokeMandate(caller=caller, id=id))
         return reply if isinstance(reply, Denied) else None
 
-    async def pause_mandate(self, caller: Document, id: str, *, paused: bool) -> Mandate | Denied:
+    async def pause_mandate(self, caller: Document, id: str) -> Mandate | Denied:
+        return await self._set_paused(caller, id, paused=True)
+
+    async def resume_mandate(self, caller: Document, id: str, code: str | None) -> Mandate | Denied:
+        """It is as good as a new one. Raises CodeRequired and MustWait."""
+        mandate = await self.store.mandate(id)
+        if mandate is not None and mandate.giver == caller and mandate.paused_at is not None:
+            await self.second_factors.demand(caller, code)
+        return await self._set_paused(caller, id, paused=False)
+
+    async def _set_paused(self, caller: Document, id: str, *, paused: bool) -> Mandate | Denied:
         reply = await self.batches.offer(PauseMandate(caller=caller, id=id, paused=paused))
         return reply.mandate if isinstance(reply, MandateMade) else cast(Denied, reply)
 
@@ -261,8 +271,12 @@ class Node:
         return await limits_now(self.bank, self.store, account, None, self._clock.now())
 
     async def set_limits(
-        self, caller: Document, account: Account, amounts: dict[Span, int]
+        self, caller: Document, account: Account, amounts: dict[Span, int], code: str | None
     ) -> LimitsNow | Denied:
+        """Raises CodeRequired and MustWait, where a limit is raised."""
+        # What is lowered at this very moment may be put back without a code: to what it was, after a day, no higher.
+        if await is_raise(self.bank, self.store, account, amounts, self._clock.now()):
+            await self.second_factors.demand(caller, code)
         order = SetLimits(caller=caller, account=Address(account.id), amounts=amounts)
         reply = await self.batches.offer(order)
         if not isinstance(reply, LimitsSet):

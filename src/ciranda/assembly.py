@@ -46,6 +46,7 @@ from ciranda.node.node import Node
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
+from ciranda.node.seal import Seal
 from ciranda.peers.http import HttpPeers
 from ciranda.peers.transport import HttpTransport, Transport
 from ciranda.ports import Clock, Dice, Peers
@@ -319,6 +320,7 @@ def make_node(
     register = RegisterClient(bank, batches, peers, clock, dice)
     coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
     answers = Answers(bank, store, batches, clock)
+    seal = Seal(sealing_key, dice)
     return Node(
         bank=bank,
         store=store,
@@ -327,9 +329,10 @@ def make_node(
         coordinator=coordinator,
         recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
         answers=answers,
-        linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
+        linking=Linking(bank, store, batches, peers, answers, clock, seal),
         people=People(store, clock, dice, operator_token),
         heights=heights,
+        seal=seal,
         clock=clock,
         dice=dice,
     )

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from ciranda.agreement.message import Answer, Question
+from ciranda.engine.approval import Approval
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Input
 from ciranda.engine.link import Link
@@ -128,6 +129,8 @@ class Store(Protocol):
 
     async def payment(self, id: EndToEndId) -> Record | None: ...
 
+    async def payments(self, ids: Sequence[EndToEndId]) -> list[Record]: ...
+
     async def payments_of(self, payer: Document, limit: int, before: EndToEndId | None) -> list[Record]:
         """What this bank coordinates for its customer, newest first, those under `before`."""
         ...
@@ -150,9 +153,27 @@ class Store(Protocol):
         """Those of them whose time has come, the longest overdue first."""
         ...
 
-    async def mandates_of(self, giver: Document) -> list[Mandate]: ...
+    async def mandates_of(self, giver: Document) -> list[Mandate]:
+        """Those that the customer gave, and those of accounts for which all holders sign, the oldest first."""
+        ...
 
     async def mandate(self, id: str) -> Mandate | None: ...
+
+    async def mandates(self, ids: Sequence[str]) -> list[Mandate]: ...
+
+    async def approvals(self, ids: Sequence[str]) -> dict[str, Approval]:
+        """Open or over; of what never needed any there is none."""
+        ...
+
+    async def awaiting(
+        self, document: Document, limit: int, before: tuple[Instant, str] | None
+    ) -> list[Approval]:
+        """What needs the customer's signature, newest first, those asked for before that time and id."""
+        ...
+
+    async def expired(self, now: Instant, limit: int) -> list[Approval]:
+        """What still waits although its time is over, the longest overdue first."""
+        ...
 
     async def links_of(self, owner: Document) -> list[Link]: ...
 

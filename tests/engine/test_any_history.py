@@ -57,6 +57,7 @@ class AnyHistory(RuleBasedStateMachine):
                         created_at=NOW,
                         expires_at=Instant(NOW + 10**9),
                         revoked_at=None,
+                        approved_at=NOW,
                     )
                     self.tokens[person, bank, other] = self.circle.give(mandate)
 

@@ -135,6 +135,7 @@ class Transcript:
             created_at=NOW,
             expires_at=Instant(NOW + 10**9),
             revoked_at=None,
+            approved_at=NOW,
         )
         self._mandates[id] = (mandate, self._circle.give(mandate))
         return "done"

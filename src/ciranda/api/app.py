@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from ciranda.api import (
     accounts,
+    approvals,
     bank,
     batches,
     customers,
@@ -47,6 +48,9 @@ ROUTES = [
     payments.list_payments,
     payments.show_payment,
     batches.pay_batch,
+    approvals.approve_payment,
+    approvals.approve_mandate,
+    approvals.list_approvals,
     mandates.give_mandate,
     mandates.list_mandates,
     mandates.revoke_mandate,

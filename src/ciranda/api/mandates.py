@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,10 +13,13 @@ from ciranda.api import body
 from ciranda.api.answers import bad_request, denied, describe, nothing, ok
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.once import taken
+from ciranda.api.show import ApprovalsView, approvals_view
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import Denied
+from ciranda.identity import Document
 from ciranda.instant import Instant, parse_rfc3339, rfc3339
 from ciranda.money import AMOUNT_MAX, BALANCE_MAX
+from ciranda.node.node import Node
 from ciranda.node.order import MandateOrder
 
 ID_MAX = 64
@@ -50,7 +54,13 @@ class MandateView(msgspec.Struct, frozen=True, kw_only=True):
     used: int
     created_at: str
     expires_at: str
+    approved_at: str | None
+    """Null while not all holders have signed who must."""
     revoked_at: str | None
+    status: Literal["awaiting_approval", "given", "ended"]
+    """`ended`: revoked, or a holder refused it, or not all signed in time. One that is `given` lasts until it expires."""
+    approvals: ApprovalsView | UnsetType = UNSET
+    """If it needs or needed the signatures of all holders."""
     token: str | UnsetType = UNSET
     """Shown to whoever made the mandate, when it is made."""
 
@@ -65,13 +75,16 @@ _mandate = msgspec.json.Decoder(MandateBody)
 @post(
     "/v1/mandates",
     guards=[customer_only],
-    opt=describe(body=MandateBody, answers={201: MandateView}, problems=(404, 422), key="taken"),
+    opt=describe(
+        body=MandateBody, answers={201: MandateView, 202: MandateView}, problems=(404, 422), key="taken"
+    ),
 )
 async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Allows another bank to start debits on one of the caller's accounts, or to show its balance."""
+    """Allows another bank to start debits on one of the caller's accounts, or to show its balance. 202: if all
+    its holders sign."""
     order = await body.parse(request, _mandate)
-    caller = document_of(request)
-    given = await node_of(request).give_mandate(
+    node, caller = node_of(request), document_of(request)
+    given = await node.give_mandate(
         MandateOrder(
             once=taken(request, "mandates", order),
             caller=caller,
@@ -87,14 +100,16 @@ async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
     if isinstance(given, Denied):
         denied(given)
     mandate, token = given
-    return ok(msgspec.structs.replace(_view(mandate), token=token), 201)
+    (view,) = await mandate_views(node, [mandate], caller)
+    return ok(msgspec.structs.replace(view, token=token), made_status(mandate))
 
 
 @get("/v1/mandates", guards=[customer_only], opt=describe(answers={200: Mandates}))
 async def list_mandates(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The mandates that the caller gave, with what each has used."""
-    mandates = await node_of(request).store.mandates_of(document_of(request))
-    return ok(Mandates(mandates=[_view(mandate) for mandate in mandates]))
+    """The mandates that the caller gave, or signs together with other holders, with what each has used."""
+    node, caller = node_of(request), document_of(request)
+    mandates = await node.store.mandates_of(caller)
+    return ok(Mandates(mandates=await mandate_views(node, mandates, caller)))
 
 
 @delete(
@@ -105,13 +120,40 @@ async def list_mandates(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
     """Ends a mandate; what was promised under it stands."""
-    id: str = request.path_params["id"]
-    if not (id.isascii() and id.isalnum() and len(id) <= ID_MAX):
-        id = ""
-    gone = await node_of(request).revoke_mandate(document_of(request), id)
+    gone = await node_of(request).revoke_mandate(document_of(request), id_in_path(request))
     if gone is not None:
         denied(gone)
     return nothing()
+
+
+def id_in_path(request: Request[Any, Any, Any]) -> str:
+    """What cannot be a mandate's id is none that exists."""
+    id: str = request.path_params["id"]
+    return id if id.isascii() and id.isalnum() and len(id) <= ID_MAX else ""
+
+
+def made_status(mandate: Mandate) -> int:
+    return 202 if _status(mandate) == "awaiting_approval" else 201
+
+
+async def mandate_views(node: Node, mandates: Sequence[Mandate], viewer: Document) -> list[MandateView]:
+    """For one of those who gave them."""
+    approvals = await node.store.approvals([mandate.id for mandate in mandates])
+    documents = {holder for approval in approvals.values() for holder in approval.holders}
+    customers = await node.store.customers(sorted(documents)) if documents else {}
+    views = []
+    for mandate in mandates:
+        view, approval = _view(mandate), approvals.get(mandate.id)
+        if approval is not None:
+            view = msgspec.structs.replace(view, approvals=approvals_view(approval, customers, viewer))
+        views.append(view)
+    return views
+
+
+def _status(mandate: Mandate) -> Literal["awaiting_approval", "given", "ended"]:
+    if mandate.revoked_at is not None:
+        return "ended"
+    return "awaiting_approval" if mandate.approved_at is None else "given"
 
 
 def _expiry(value: str) -> Instant:
@@ -139,5 +181,7 @@ def _view(mandate: Mandate) -> MandateView:
         used=mandate.used,
         created_at=rfc3339(mandate.created_at),
         expires_at=rfc3339(mandate.expires_at),
+        approved_at=None if mandate.approved_at is None else rfc3339(mandate.approved_at),
         revoked_at=None if mandate.revoked_at is None else rfc3339(mandate.revoked_at),
+        status=_status(mandate),
     )

@@ -14,7 +14,7 @@ from ciranda.api import body, once
 from ciranda.api.answers import PROBLEM_MEDIA, encode, problem_headers, problem_of, stop
 from ciranda.api.caller import token_among
 from ciranda.api.health import Metrics
-from ciranda.api.payments import order_of, outcome_view, payment_decoder
+from ciranda.api.payments import order_of, paid, payment_decoder
 from ciranda.engine.customer import Customer
 from ciranda.identity import Document
 from ciranda.node.node import Node
@@ -60,7 +60,7 @@ class PaymentDoor:
         caller = await self._caller(_values(scope, b"authorization"))
         payment = body.decode(await _read(receive), payment_decoder)
         key = once.must(_values(scope, b"idempotency-key"), "payments", payment)
-        return outcome_view(await self._node.pay(order_of(payment, key, caller)))
+        return await paid(self._node, await self._node.pay(order_of(payment, key, caller)), caller)
 
     async def _caller(self, authorization: list[str]) -> Document:
         caller = await self._node.people.who(token_among(authorization))

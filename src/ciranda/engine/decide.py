@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ciranda.agreement.message import Violated, payment_of
 from ciranda.engine.answering import answer
+from ciranda.engine.approving import approve, decline, expire
 from ciranda.engine.concluding import accept, take_ballot
 from ciranda.engine.counter import (
     change_account,
@@ -21,9 +22,12 @@ from ciranda.engine.counter import (
 )
 from ciranda.engine.input import (
     Accept,
+    Approve,
     Begin,
     ChangeAccount,
     Decide,
+    Decline,
+    Expire,
     GiveMandate,
     Heard,
     Input,
@@ -64,6 +68,12 @@ def decide(view: View, input: Input, now: Instant) -> Step:
             return _told(view, input)
         case Postpone():
             return _postponed(view, input)
+        case Approve():
+            return approve(view, input, now)
+        case Decline():
+            return decline(view, input, now)
+        case Expire():
+            return expire(view, input, now)
         case OpenAccount():
             return open_account(view, input, now)
         case ChangeAccount():

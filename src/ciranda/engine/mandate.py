@@ -20,7 +20,7 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     account: Address
     giver: Document
-    """The holder who gave it."""
+    """The holder who gave it, or asked the others to sign it with them."""
     initiator: Ispb
     payer: Document
     """The initiator's customer who may use it, and nobody else."""
@@ -32,6 +32,8 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Instant
     expires_at: Instant
     revoked_at: Instant | None
+    approved_at: Instant | None
+    """When everyone who must sign had signed; None while, or because, somebody has not."""
 
     def serves(self, scope: Scope, account: Address, initiator: Ispb, payer: Document, now: Instant) -> bool:
         return (
@@ -39,6 +41,7 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
             and self.account == account
             and self.initiator == initiator
             and self.payer == payer
+            and self.approved_at is not None
             and self.revoked_at is None
             and now < self.expires_at
         )

@@ -1,17 +1,21 @@
 """What a batch of inputs needs to read before it can be decided on.
 
 The order of the functions is the one global order in which rows are locked: keys, customers, payments, mandates,
-accounts; each kind by id. Later ones look at what the earlier ones found.
+accounts, links, approvals, queues; each kind by id. Later ones look at what the earlier ones found.
 """
 
 from collections.abc import Iterable, Sequence
 
 from ciranda.agreement.message import Prepare, payment_of
+from ciranda.engine.approval import Subject
 from ciranda.engine.input import (
     Accept,
+    Approve,
     Begin,
     ChangeAccount,
     Decide,
+    Decline,
+    Expire,
     GiveMandate,
     Heard,
     Input,
@@ -90,6 +94,10 @@ def records(inputs: Sequence[Input], view: View) -> set[EndToEndId]:
                 made = _made(input.claim, view)
                 if made is not None:
                     ids.add(EndToEndId(made))
+            case Approve(subject=Subject.PAYMENT) | Decline(subject=Subject.PAYMENT):
+                ids.add(EndToEndId(input.id))
+            case Expire(subject=Subject.PAYMENT):
+                ids.add(EndToEndId(input.id))
             case _:
                 pass
     return ids
@@ -100,14 +108,15 @@ def mandates(inputs: Sequence[Input], view: View) -> set[str]:
     secret = view.bank.mandate_secret
     for input in inputs:
         match input:
-            case Begin():
-                ids.update(id_of(token, secret) for token in input.tokens if token is not None)
+            case Begin(tokens=tokens) | Approve(begin=Begin(tokens=tokens)):
+                ids.update(id_of(token, secret) for token in tokens if token is not None)
             case Heard(question=Prepare(permissions=permissions)):
                 ids.update(id_of(permission.mandate, secret) for permission in permissions)
             case GiveMandate(claim=claim):
                 ids.add(_made(claim, view))
-            case RevokeMandate(id=id):
-                ids.add(id)
+            case RevokeMandate() | Approve() | Decline() | Expire():
+                if _is_about_mandate(input):
+                    ids.add(input.id)
             case _:
                 pass
     for record in _stored(view):
@@ -123,14 +132,20 @@ def accounts(inputs: Sequence[Input], view: View) -> set[AccountId]:
                 _add_accounts(ids, input.transfers, view)
             case Heard(question=Prepare(parts=parts)):
                 _add_accounts(ids, (part.transfer for part in parts), view)
-            case OpenAccount(claim=claim):
+            case OpenAccount(claim=claim, caller=caller):
                 made = _made(claim, view)
                 if made is not None:
                     ids.add(AccountId(made))
+                customer = view.customers.get(caller)
+                if customer is not None and customer.individual is not None:
+                    ids.add(customer.individual)
             case ChangeAccount(account=account):
                 ids.add(account)
             case GiveMandate(mandate=mandate):
                 ids.add(mandate.account)
+            case RevokeMandate() | Approve() | Decline() | Expire():
+                if _is_about_mandate(input) and input.id in view.mandates:
+                    ids.add(view.mandates[input.id].account)
             case _:
                 pass
     for record in _stored(view):
@@ -147,6 +162,28 @@ def links(inputs: Sequence[Input]) -> set[tuple[Document, Address]]:
         for input in inputs
         if isinstance(input, MakeLink | RemoveLink)
     }
+
+
+def approvals(inputs: Sequence[Input], view: View) -> set[str]:
+    """What is signed, refused or ended, or was asked for before under a key that is used again."""
+    ids: set[str | None] = set()
+    for input in inputs:
+        match input:
+            case Approve() | Decline() | Expire() | RevokeMandate():
+                ids.add(input.id)
+            case GiveMandate(claim=claim):
+                ids.add(_made(claim, view))
+            case _:
+                pass
+    return {id for id in ids if id is not None}
+
+
+def queues(view: View) -> set[AccountId]:
+    return {account.id for account in view.accounts.values() if account.signatures == "all"}
+
+
+def _is_about_mandate(input: RevokeMandate | Approve | Decline | Expire) -> bool:
+    return isinstance(input, RevokeMandate) or input.subject is Subject.MANDATE
 
 
 def _made(claim: Claim | None, view: View) -> str | None:

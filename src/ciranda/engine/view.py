@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ciranda.engine.approval import Approval, Queue
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
@@ -36,6 +37,8 @@ class Writes(msgspec.Struct, kw_only=True):
     """Accounts that are new: to be inserted, never to replace another."""
     links: dict[tuple[Document, Address], Link | None] = {}
     """None removes the link."""
+    approvals: dict[str, Approval] = {}
+    queues: dict[AccountId, Queue] = {}
     entries: list[Entry] = []
     violations: list[ViolationSeen] = []
 
@@ -47,6 +50,8 @@ class Writes(msgspec.Struct, kw_only=True):
         self.accounts.update(later.accounts)
         self.opened.update(later.opened)
         self.links.update(later.links)
+        self.approvals.update(later.approvals)
+        self.queues.update(later.queues)
         self.entries.extend(later.entries)
         self.violations.extend(later.violations)
 
@@ -71,6 +76,8 @@ class View:
         self.mandates: dict[str, Mandate] = {}
         self.accounts: dict[AccountId, Account] = {}
         self.links: dict[tuple[Document, Address], Link] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.queues: dict[AccountId, Queue] = {}
 
     def apply(self, writes: Writes) -> None:
         """Later inputs of the batch see what earlier ones did."""
@@ -85,6 +92,8 @@ class View:
                 self.links.pop(owner_and_account, None)
             else:
                 self.links[owner_and_account] = link
+        self.approvals.update(writes.approvals)
+        self.queues.update(writes.queues)
 
     def missing_holders(self, documents: Iterable[Document]) -> bool:
         return any(document not in self.customers for document in documents)

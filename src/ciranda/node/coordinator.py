@@ -17,7 +17,7 @@ from ciranda.agreement.header import Part
 from ciranda.agreement.message import Busy, Decision, Done, Permission, Prepare, Tell, Vote
 from ciranda.agreement.participant import State
 from ciranda.engine.bank import Bank
-from ciranda.engine.input import GRACE_MS, Begin, Decide, Told
+from ciranda.engine.input import GRACE_MS, Approve, Begin, Decide, Decline, Told
 from ciranda.engine.paying import parts_of
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied, Known, Paid
@@ -69,6 +69,15 @@ class Coordinator:
             *(self._follow(begin, reply) for begin, reply in zip(begins, replies, strict=True))
         )
 
+    async def approve(self, order: Approve) -> Record | Denied:
+        """Like `pay`, once nobody's approval is missing any more; until then the record as it waits."""
+        assert order.begin is not None, "a payment is approved with what begins it"
+        return await self._follow(order.begin, await self._offer(order))
+
+    async def decline(self, order: Decline) -> Record | Denied:
+        reply = await self._offer(order)
+        return reply if isinstance(reply, Denied) else reply.record
+
     def attempting(self, id: EndToEndId) -> bool:
         """Whether the attempt that began the payment still lives here."""
         return id in self._attempts
@@ -99,10 +108,10 @@ class Coordinator:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _offer(self, begin: Begin) -> "asyncio.Future[Any]":
+    def _offer(self, order: Begin | Approve | Decline) -> "asyncio.Future[Any]":
         if len(self._attempts) >= ATTEMPTS_MAX:
             raise Overloaded
-        return self._batches.offer(begin)
+        return self._batches.offer(order)
 
     async def _follow(self, begin: Begin, reply: object) -> Record | Denied:
         if isinstance(reply, Denied):
@@ -111,7 +120,7 @@ class Coordinator:
         record = reply.record
         if record.state is not State.PREPARED:
             return record
-        if record.id == begin.id:
+        if reply.begun:
             attempt = asyncio.create_task(self._attempt(begin, record))
             self._attempts[record.id] = attempt
             attempt.add_done_callback(lambda task: self._ended(record.id, task))

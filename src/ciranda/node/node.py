@@ -8,15 +8,26 @@ import asyncio
 from collections.abc import Sequence
 from typing import Literal, cast
 
+import msgspec
 import structlog
 
 from ciranda.agreement.message import AccountShown, Payee
+from ciranda.engine.approval import Approval, Subject
 from ciranda.engine.bank import Bank
-from ciranda.engine.input import Begin, ChangeAccount, GiveMandate, OpenAccount, RevokeMandate
+from ciranda.engine.input import (
+    Approve,
+    Begin,
+    ChangeAccount,
+    Decline,
+    Expire,
+    GiveMandate,
+    OpenAccount,
+    RevokeMandate,
+)
 from ciranda.engine.key import KEPT_MS, Claim
 from ciranda.engine.mandate import Mandate, token_of
 from ciranda.engine.record import Record
-from ciranda.engine.reply import AccountMade, Denied, MandateMade
+from ciranda.engine.reply import AccountMade, DenialCode, Denied, MandateMade
 from ciranda.identity import (
     ALPHANUMERICS,
     VAULT,
@@ -38,6 +49,7 @@ from ciranda.node.linking import LinkedAccount, Linking
 from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
+from ciranda.node.seal import Seal
 from ciranda.payment import Kind, banks_of
 from ciranda.ports import Clock, Dice, Peers, Store, Unavailable
 
@@ -47,6 +59,8 @@ BRANCH = "0001"
 ACCOUNT_DIGITS = 8
 NUMBER_TRIES = 5
 KEYS_EVERY_S = 600.0
+EXPIRE_EVERY_S = 30.0
+EXPIRE_AT_ONCE = 500
 
 
 class Node:
@@ -63,6 +77,7 @@ class Node:
         linking: Linking,
         people: People,
         heights: HeightKeeper,
+        seal: Seal,
         clock: Clock,
         dice: Dice,
     ) -> None:
@@ -76,6 +91,7 @@ class Node:
         self._recovery = recovery
         self._linking = linking
         self._heights = heights
+        self._seal = seal
         self._clock = clock
         self._dice = dice
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,13 +107,14 @@ class Node:
         begins = [await self._begin(order) for order in orders]
         return await self._coordinator.pay_all(begins)
 
-    async def _begin(self, order: PaymentOrder) -> Begin:
+    async def _begin(self, order: PaymentOrder, id: EndToEndId | None = None) -> Begin:
         own, now = self.bank.ispb, self._clock.now()
         others = banks_of(order.transfers, own) - {own}
+        id = id or self._new_id(now)
         return Begin(
-            id=self._new_id(now),
+            id=id,
             kind=order.kind,
-            claim=_claim(order.once, order.caller),
+            claim=None if order.once is None else _claim(order.once, order.caller),
             caller=order.caller,
             transfers=order.transfers,
             tokens=await self._tokens(order),
@@ -108,7 +125,15 @@ class Node:
             reference=order.reference,
             deadline=later(now, self.bank.roster.deadline_ms),
             unreachable=self._down() if others else frozenset(),
+            sealed=self._sealed(id, order),
         )
+
+    def _sealed(self, id: EndToEndId, order: PaymentOrder) -> bytes | None:
+        """The tokens that the client gave, if the payment is one that may have to wait; the linked ones are kept."""
+        waits = any(bank_of(transfer.source) == self.bank.ispb for transfer in order.transfers)
+        if order.once is None or not waits or not any(order.tokens):
+            return None
+        return self._seal.close(msgspec.json.encode(order.tokens), id)
 
     def _down(self) -> frozenset[Ispb]:
         peers = self.bank.roster.peers_of(self.bank.ispb)
@@ -134,6 +159,47 @@ class Node:
         within_minute = now % 60_000
         tail = _base62(within_minute, 3) + _base62(self._dice.bits(47), 8)
         return make_end_to_end_id(self.bank.ispb, now, tail)
+
+    # What needs the signatures of all holders.
+
+    async def approve_payment(self, caller: Document, id: EndToEndId) -> Record | Denied:
+        """With the last approval it begins, and this is like `pay`."""
+        record, approval = await self.store.payment(id), await self.approval(id)
+        if record is None or approval is None:
+            return Denied(code=DenialCode.NOT_FOUND)
+        order = PaymentOrder(
+            once=None,
+            kind=record.kind,
+            caller=record.payer,
+            transfers=tuple(clause.transfer for clause in record.clauses),
+            tokens=self._unsealed(approval) or (None,) * len(record.clauses),
+            description=record.description,
+            reference=record.reference,
+        )
+        begin = await self._begin(order, id)
+        return await self._coordinator.approve(
+            Approve(subject=Subject.PAYMENT, id=id, caller=caller, begin=begin)
+        )
+
+    def _unsealed(self, approval: Approval) -> tuple[str | None, ...] | None:
+        text = None if approval.sealed is None else self._seal.open(approval.sealed, approval.id)
+        return None if text is None else msgspec.json.decode(text, type=tuple[str | None, ...])
+
+    async def decline_payment(self, caller: Document, id: EndToEndId) -> Record | Denied:
+        return await self._coordinator.decline(Decline(subject=Subject.PAYMENT, id=id, caller=caller))
+
+    async def approve_mandate(self, caller: Document, id: str) -> Mandate | Denied:
+        return await self._sign(Approve(subject=Subject.MANDATE, id=id, caller=caller, begin=None))
+
+    async def decline_mandate(self, caller: Document, id: str) -> Mandate | Denied:
+        return await self._sign(Decline(subject=Subject.MANDATE, id=id, caller=caller))
+
+    async def _sign(self, order: Approve | Decline) -> Mandate | Denied:
+        reply = await self.batches.offer(order)
+        return reply.mandate if isinstance(reply, MandateMade) else cast(Denied, reply)
+
+    async def approval(self, id: str) -> Approval | None:
+        return (await self.store.approvals([id])).get(id)
 
     # Accounts, mandates, links.
 
@@ -176,6 +242,7 @@ class Node:
             created_at=self._clock.now(),
             expires_at=order.expires_at,
             revoked_at=None,
+            approved_at=None,
         )
         claim = None if order.once is None else _claim(order.once, order.caller)
         reply = await self.batches.offer(GiveMandate(claim=claim, mandate=mandate))
@@ -211,6 +278,7 @@ class Node:
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._heights.run(), name="heights"),
             asyncio.create_task(self._forget_keys(), name="keys"),
+            asyncio.create_task(self._expire(), name="approvals"),
         ]
 
     async def drain(self, timeout_s: float) -> None:
@@ -256,6 +324,18 @@ class Node:
             except Unavailable:
                 pass
             await asyncio.sleep(KEYS_EVERY_S)
+
+    async def _expire(self) -> None:
+        """Ends what the holders did not sign in time. Not at once: a database that was put back must be noticed first
+        (PROTOCOL 2.6), for what waits in it may have begun since."""
+        while True:
+            await asyncio.sleep(EXPIRE_EVERY_S)
+            try:
+                while late := await self.store.expired(self._clock.now(), EXPIRE_AT_ONCE):
+                    expiries = [Expire(subject=one.subject, id=one.id) for one in late]
+                    await asyncio.gather(*(self.batches.owe(expiry) for expiry in expiries))
+            except Unavailable:
+                pass
 
 
 def _claim(once: Once, caller: Document | None) -> Claim:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ciranda.agreement.participant import State
 from ciranda.engine import needs
+from ciranda.engine.approval import Approval
 from ciranda.engine.bank import Bank
 from ciranda.engine.decide import decide
 from ciranda.engine.input import Input
@@ -22,7 +23,18 @@ from ciranda.instant import Instant
 from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Kind
 from ciranda.storage import schema
-from ciranda.storage.rows import ACCOUNTS, CUSTOMERS, ENTRIES, KEYS, LINKS, MANDATES, RECORDS, Shape
+from ciranda.storage.rows import (
+    ACCOUNTS,
+    APPROVALS,
+    CUSTOMERS,
+    ENTRIES,
+    KEYS,
+    LINKS,
+    MANDATES,
+    QUEUES,
+    RECORDS,
+    Shape,
+)
 from ciranda.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -67,6 +79,8 @@ def _read(transaction: Transaction, bank: Bank, inputs: Sequence[Input], claims:
     view.accounts = _fetch(transaction, ACCOUNTS, needs.accounts(inputs, view), lambda value: value.id)
     link_rows = transaction.read(schema.links, sorted(needs.links(inputs)))
     view.links = {(link.owner, link.account): link for link in map(LINKS.from_row, link_rows)}
+    view.approvals = _fetch(transaction, APPROVALS, needs.approvals(inputs, view), lambda value: value.id)
+    view.queues = _fetch(transaction, QUEUES, needs.queues(view), lambda value: value.account)
     return view
 
 
@@ -96,8 +110,25 @@ def _write(transaction: Transaction, writes: Writes, claims: Claims, now: Instan
     removed = [owner_and_account for owner_and_account, link in writes.links.items() if link is None]
     if removed:
         transaction.delete(schema.links, removed)
+    _write_approvals(transaction, list(writes.approvals.values()))
+    transaction.upsert(schema.queues, [QUEUES.to_row(value) for value in writes.queues.values()])
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
+
+
+def _write_approvals(transaction: Transaction, approvals: list[Approval]) -> None:
+    if not approvals:
+        return
+    transaction.upsert(schema.approvals, [APPROVALS.to_row(approval) for approval in approvals])
+    awaited = {
+        (holder, approval.id)
+        for approval in approvals
+        if approval.ended_at is None
+        for holder in approval.missing
+    }
+    concerned = {(holder, approval.id) for approval in approvals for holder in approval.holders}
+    transaction.claim(schema.awaited, sorted(awaited))
+    transaction.delete(schema.awaited, sorted(concerned - awaited))
 
 
 def _stub(id: EndToEndId) -> Record:

@@ -10,6 +10,7 @@ from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
+from ciranda.engine.approval import Approval, Party, Queue, Signed, Subject
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
 from ciranda.engine.link import Link
@@ -31,6 +32,8 @@ _header = msgspec.json.Decoder(Header)
 _refusal = msgspec.json.Decoder(Refusal)
 _ballot = msgspec.json.Decoder(Ballot)
 _accepted = msgspec.json.Decoder(tuple[Ballot, Decision])
+_parties = msgspec.json.Decoder(tuple[Party, ...])
+_approved = msgspec.json.Decoder(tuple[Signed, ...])
 
 
 class Shape(Generic[T]):
@@ -128,6 +131,36 @@ def _account_from_row(row: Sequence[Any]) -> Account:
     )
 
 
+def _approval_to_row(approval: Approval) -> Row:
+    return (
+        approval.id,
+        approval.subject.value,
+        approval.asker,
+        _json(approval.parties),
+        _json(approval.approved),
+        approval.refused_by,
+        approval.sealed,
+        approval.asked_at,
+        approval.expires_at,
+        approval.ended_at,
+    )
+
+
+def _approval_from_row(row: Sequence[Any]) -> Approval:
+    return Approval(
+        id=row[0],
+        subject=Subject(row[1]),
+        asker=row[2],
+        parties=_parties.decode(row[3]),
+        approved=_approved.decode(row[4]),
+        refused_by=row[5],
+        sealed=None if row[6] is None else bytes(row[6]),
+        asked_at=row[7],
+        expires_at=row[8],
+        ended_at=row[9],
+    )
+
+
 def _plain(shape: type[T], table: Table) -> Shape[T]:
     """Values whose fields are the table's columns."""
     names = [column.name for column in table.columns]
@@ -159,7 +192,9 @@ def _with_scopes(shape: type[T], table: Table) -> Shape[T]:
 ACCOUNTS: Shape[Account] = Shape(schema.accounts, _account_to_row, _account_from_row)
 RECORDS: Shape[Record] = Shape(schema.payments, _record_to_row, _record_from_row)
 CUSTOMERS: Shape[Customer] = _plain(Customer, schema.customers)
+APPROVALS: Shape[Approval] = Shape(schema.approvals, _approval_to_row, _approval_from_row)
 ENTRIES: Shape[Entry] = _plain(Entry, schema.entries)
 KEYS: Shape[Key] = _plain(Key, schema.keys)
 LINKS: Shape[Link] = _with_scopes(Link, schema.links)
 MANDATES: Shape[Mandate] = _with_scopes(Mandate, schema.mandates)
+QUEUES: Shape[Queue] = _plain(Queue, schema.queues)

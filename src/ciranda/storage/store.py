@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from ciranda.engine.approval import Approval
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import GRACE_MS, POSTPONED_MAX_MS, Input
@@ -222,6 +223,9 @@ class SqlStore:
     async def payment(self, id: EndToEndId) -> Record | None:
         return await self._look(lambda connection: look.payment(connection, id))
 
+    async def payments(self, ids: Sequence[EndToEndId]) -> list[Record]:
+        return await self._look(lambda connection: look.payments(connection, ids))
+
     async def payments_of(self, payer: Document, limit: int, before: EndToEndId | None) -> list[Record]:
         return await self._look(
             lambda connection: look.payments_of(connection, self._bank.ispb, payer, limit, before)
@@ -248,6 +252,20 @@ class SqlStore:
 
     async def mandate(self, id: str) -> Mandate | None:
         return await self._look(lambda connection: look.mandate(connection, id))
+
+    async def approvals(self, ids: Sequence[str]) -> dict[str, Approval]:
+        return await self._look(lambda connection: look.approvals(connection, ids))
+
+    async def awaiting(
+        self, document: Document, limit: int, before: tuple[Instant, str] | None
+    ) -> list[Approval]:
+        return await self._look(lambda connection: look.awaiting(connection, document, limit, before))
+
+    async def expired(self, now: Instant, limit: int) -> list[Approval]:
+        return await self._look(lambda connection: look.expired(connection, now, limit))
+
+    async def mandates(self, ids: Sequence[str]) -> list[Mandate]:
+        return await self._look(lambda connection: look.mandates(connection, ids))
 
     async def links_of(self, owner: Document) -> list[Link]:
         return await self._look(lambda connection: look.links_of(connection, owner))

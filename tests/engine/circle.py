@@ -3,6 +3,7 @@
 After every step the book is looked through: what a careful auditor would check, in integers, from the records alone.
 """
 
+from collections import Counter
 from hashlib import sha256
 
 from ciranda.agreement.header import concerns
@@ -137,12 +138,32 @@ class BankInMemory:
         for mandate in self.view.mandates.values():
             assert mandate.used == used.get(mandate.id, 0), mandate.id
             assert mandate.total is None or mandate.used <= mandate.total
+        self._look_at_what_waits()
         for id, old in before.items():
             new = self.view.records[id]
             if old.state.decided:
                 assert (new.state, new.refusal, new.decided_at) == (old.state, old.refusal, old.decided_at)
             if old.state is State.PREPARED:
                 assert new.state is not State.UNKNOWN, "nothing is forgotten"
+
+    def _look_at_what_waits(self) -> None:
+        """What waits has an open approval with somebody's signature missing; and its accounts are counted."""
+        open = [approval for approval in self.view.approvals.values() if approval.ended_at is None]
+        for approval in self.view.approvals.values():
+            assert (approval.ended_at is None) <= bool(approval.missing), approval
+            assert (approval.ended_at is None) or approval.sealed is None
+            assert (approval.refused_by is None) or approval.missing
+        waiting = {id for id, record in self.view.records.items() if record.state is State.AWAITING_APPROVAL}
+        waiting_mandates = {
+            id
+            for id, mandate in self.view.mandates.items()
+            if mandate.approved_at is None and mandate.revoked_at is None
+        }
+        assert {approval.id for approval in open} == waiting | waiting_mandates
+        counted = Counter(party.account for approval in open for party in approval.parties)
+        assert {
+            queue.account: queue.waiting for queue in self.view.queues.values() if queue.waiting
+        } == counted
 
 
 class Circle:
@@ -170,6 +191,7 @@ class Circle:
         kind: Kind = Kind.PAYMENT,
         key: str | None = None,
         unreachable: frozenset[Ispb] = frozenset(),
+        now: Instant = NOW,
     ) -> Record:
         self._count += 1
         order = Begin(
@@ -186,7 +208,7 @@ class Circle:
             unreachable=unreachable,
         )
         self.orders[order.id] = order
-        reply = self[at].do(order)
+        reply = self[at].do(order, now)
         assert isinstance(reply, Paid), reply
         return reply.record
 

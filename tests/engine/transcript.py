@@ -37,11 +37,24 @@ from ciranda.agreement.message import (
     Vote,
 )
 from ciranda.agreement.participant import State
-from ciranda.engine.input import Accept, Begin, ChangeAccount, Decide, RevokeMandate, TakeBallot, Told
+from ciranda.engine.approval import WAIT_MS, Subject
+from ciranda.engine.input import (
+    Accept,
+    Approve,
+    Begin,
+    ChangeAccount,
+    Decide,
+    Decline,
+    Expire,
+    GiveMandate,
+    RevokeMandate,
+    TakeBallot,
+    Told,
+)
 from ciranda.engine.key import Claim
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, token_of
 from ciranda.engine.record import Record
-from ciranda.engine.reply import BallotTaken, Denied, Known, Paid, Reply
+from ciranda.engine.reply import BallotTaken, Denied, Known, MandateMade, Paid, Reply
 from ciranda.identity import VAULT, AccountId, Address, EndToEndId, Ispb, clearing, make_end_to_end_id
 from ciranda.instant import Instant
 from ciranda.payment import Kind, Transfer
@@ -141,8 +154,61 @@ class Transcript:
         return "done"
 
     def _revoke(self, at: str, name: str) -> str:
-        giver = self._mandates[name][0].giver
-        return self._spell(self._circle[bank(at)].do(RevokeMandate(caller=giver, id=name)))
+        return self._end(at, None, name)
+
+    def _end(self, at: str, who: str | None, name: str) -> str:
+        caller = self._mandates[name][0].giver if who is None else PEOPLE[who]
+        return self._spell(self._circle[bank(at)].do(RevokeMandate(caller=caller, id=name)))
+
+    def _give(self, at: str, who: str, initiator: str, name: str, id: str, each: str | None) -> str:
+        """At the counter, as a customer does it; `_allow` puts a mandate in its place."""
+        mandate = Mandate(
+            id=id,
+            account=self._account(name, at),
+            giver=PEOPLE[who],
+            initiator=bank(initiator),
+            payer=PEOPLE[who],
+            scopes=("pay",),
+            per_payment=None if each is None else int(each),
+            total=None,
+            used=0,
+            created_at=NOW,
+            expires_at=Instant(NOW + 10**9),
+            revoked_at=None,
+            approved_at=None,
+        )
+        self._mandates[id] = (mandate, token_of(id, self._circle[bank(at)].view.bank.mandate_secret))
+        claim = Claim(scope=f"{who}/mandates", key=id, body=id)
+        return self._spell(self._circle[bank(at)].do(GiveMandate(claim=claim, mandate=mandate)))
+
+    # Signatures.
+
+    def _sign(
+        self, at: str, who: str, act: str, name: str, down: str | None = None, later: str | None = None
+    ) -> str:
+        now = Instant(NOW + WAIT_MS) if later else NOW
+        subject, id, begin = Subject.MANDATE, name, None
+        if name in self._orders:
+            order = self._orders[name]
+            away = frozenset() if down is None else frozenset([bank(down)])
+            begin = replace(order, claim=None, unreachable=away)
+            subject, id = Subject.PAYMENT, order.id
+        signed = (
+            Approve(subject=subject, id=id, caller=PEOPLE[who], begin=begin)
+            if act == "approves"
+            else Decline(subject=subject, id=id, caller=PEOPLE[who])
+        )
+        return self._spell(self._circle[bank(at)].do(signed, now))
+
+    def _expire(self, at: str, after: str, name: str) -> str:
+        subject = Subject.PAYMENT if name in self._orders else Subject.MANDATE
+        id = self._orders[name].id if name in self._orders else name
+        early = 1 if after == "a moment less than a day" else 0
+        return self._spell(
+            self._circle[bank(at)].do(Expire(subject=subject, id=id), Instant(NOW + WAIT_MS - early))
+        )
+
+    # Orders.
 
     def _order(self, at: str, who: str, name: str, key: str | None, down: str | None, legs: str) -> str:
         found = [_LEG.fullmatch(leg) for leg in legs.split(", ")]
@@ -265,6 +331,10 @@ class Transcript:
                 return self._state(record)
             case Known(record=record):
                 return "unknown" if record is None else self._state(record)
+            case MandateMade(mandate=mandate) if mandate.revoked_at is not None:
+                return "ended"
+            case MandateMade(mandate=mandate):
+                return "given" if mandate.approved_at else "awaiting approval"
             case Denied(code=code):
                 return f"denied, {code}"
             case BallotTaken(ballot=ballot, record=record):
@@ -322,6 +392,10 @@ _ACTS: dict[str, Callable[..., str]] = {
         Transcript._allow
     ),
     r"([A-E]): (\w+) is revoked": Transcript._revoke,
+    r"([A-E]): (\w+) ends (\w+)": Transcript._end,
+    r"([A-E]): (\w+) gives ([A-E]) a mandate for (\w+) as (\w+)(?:, up to (\d+) each)?": Transcript._give,
+    r"([A-E]): (\w+) (approves|refuses) (\w+)(?: while ([A-E]) is down)?(, a day later)?": Transcript._sign,
+    r"([A-E]): after (a day|a moment less than a day) (\w+) expires": Transcript._expire,
     r"([A-E]): (\w+) orders (\w+)(?: under key (\w+))?(?: while ([A-E]) is down)?: (.+)": Transcript._order,
     r"([A-E]) asks ([A-E]): prepare (\w+)(, too late)?": Transcript._prepare,
     r"([A-E]) asks ([A-E]): prepare (\w+), with another amount": Transcript._forged,

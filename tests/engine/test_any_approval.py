@@ -36,6 +36,7 @@ from tests.engine.circle import NOW, PEOPLE, A, B, Circle
 HOLDERS = {"casa": ("ana", "bia"), "sitio": ("bia", "ana", "rui"), "barco": ("bia", "rui"), "ana": ("ana",)}
 JOINT = ("casa", "sitio", "barco")
 NAMES = st.sampled_from(sorted(PEOPLE))
+WORDS = st.lists(st.tuples(NAMES, st.sampled_from([True] * 5 + [False])), min_size=1, max_size=5)
 
 
 @dataclass
@@ -87,9 +88,10 @@ class AnyApproval(RuleBasedStateMachine):
                 tuple(PEOPLE[holder] for holder in holders),
                 "all" if len(holders) > 1 else None,
             )
+            self.circle.deposit(self.accounts[name], 150)
         self.circle[B].open(self.circle.address("rui", B), (PEOPLE["rui"],))
 
-    @rule(name=st.sampled_from(sorted(HOLDERS)), amount=st.integers(1, 100))
+    @rule(name=st.sampled_from(sorted(HOLDERS)), amount=st.integers(50, 200))
     def cash_comes(self, name: str, amount: int) -> None:
         self.circle.deposit(self.accounts[name], amount)
 
@@ -139,10 +141,14 @@ class AnyApproval(RuleBasedStateMachine):
             self.orders[record.id] = order
 
     @precondition(lambda self: self.orders)
-    @rule(data=st.data(), who=NAMES, approves=st.booleans())
-    def somebody_speaks_on_a_payment(self, data: st.DataObject, who: str, approves: bool) -> None:
+    @rule(data=st.data(), words=WORDS)
+    def some_speak_on_a_payment(self, data: st.DataObject, words: list[tuple[str, bool]]) -> None:
         open = [id for id in self.orders if self.sheets[id].over is None]
         id = data.draw(st.sampled_from(open or sorted(self.orders)) | st.sampled_from(sorted(self.orders)))
+        for who, approves in words:
+            self._speak(id, who, approves)
+
+    def _speak(self, id: str, who: str, approves: bool) -> None:
         sheet, before = self.sheets[id], self._record(id)
         order: Approve | Decline = Decline(subject=Subject.PAYMENT, id=id, caller=PEOPLE[who])
         if approves:
@@ -228,9 +234,17 @@ class AnyApproval(RuleBasedStateMachine):
         self.sheets[mandate.id] = Sheet(set(HOLDERS[name]), self.now, {who})
 
     @precondition(lambda self: self.mandates)
-    @rule(data=st.data(), who=NAMES, act=st.sampled_from(["approve", "approve", "refuse", "end"]))
-    def somebody_speaks_on_a_mandate(self, data: st.DataObject, who: str, act: str) -> None:
+    @rule(data=st.data(), words=WORDS, ends=st.sampled_from([None, None, *sorted(PEOPLE)]))
+    def some_speak_on_a_mandate(
+        self, data: st.DataObject, words: list[tuple[str, bool]], ends: str | None
+    ) -> None:
         id = data.draw(st.sampled_from(sorted(self.mandates)))
+        for who, approves in words:
+            self._speak_on_mandate(id, who, "approve" if approves else "refuse")
+        if ends is not None:
+            self._speak_on_mandate(id, ends, "end")
+
+    def _speak_on_mandate(self, id: str, who: str, act: str) -> None:
         sheet, document = self.sheets[id], PEOPLE[who]
         reply = self.circle[A].do(_on_mandate(act, id, document), Instant(self.now))
         if who not in sheet.must_sign:
@@ -277,7 +291,7 @@ def _on_mandate(act: str, id: str, caller: Document) -> Approve | Decline | Revo
 
 TestAnyApproval = AnyApproval.TestCase
 TestAnyApproval.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, print_blob=True
+    max_examples=300, stateful_step_count=40, deadline=None, derandomize=True, print_blob=True
 )
 
 

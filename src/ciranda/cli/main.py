@@ -10,7 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from ciranda import __version__
-from ciranda.cli import account, audit, customer, demo, init, link, mandate, pay, serve, simulate, teller, up
+from ciranda.cli import (
+    account,
+    approval,
+    audit,
+    customer,
+    demo,
+    init,
+    link,
+    mandate,
+    pay,
+    serve,
+    simulate,
+    teller,
+    up,
+)
 from ciranda.cli.screen import CommandError, choose_json, err, show_json, wants_json
 from ciranda.cli.speech import choose, reason, say
 from ciranda.client import BankAway, ProblemError
@@ -86,6 +100,8 @@ app.command("statement", rich_help_panel=USE)(account.statement)
 app.command("payee", rich_help_panel=USE)(pay.payee)
 app.command("pay", rich_help_panel=USE)(pay.pay)
 app.command("payments", rich_help_panel=USE)(pay.payments)
+app.command("approvals", rich_help_panel=USE)(approval.approvals)
+app.command("approve", rich_help_panel=USE)(approval.approve)
 app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
 app.add_typer(link.commands, name="link", rich_help_panel=USE)
 app.command("deposit", rich_help_panel=USE)(teller.deposit)

@@ -83,6 +83,16 @@ def give_mandate(
             )
         if as_json:
             show_json(mandate)
+        elif mandate.status == "awaiting_approval":
+            out.print(say("All other holders of the account must approve: {id}", id=mandate.id))
+            out.print(
+                say(
+                    "Once they have, {bank} may use {account}, with this token:",
+                    bank=to.name,
+                    account=address,
+                )
+            )
+            out.print(mandate.token, soft_wrap=True)
         else:
             out.print(say("{bank} may now use {account}, with this token:", bank=to.name, account=address))
             out.print(mandate.token, soft_wrap=True)
@@ -150,7 +160,8 @@ async def give(
     at_most: int | None = None,
     scopes: list[str] | None = None,
 ) -> str:
-    """Gives a mandate as whoever is logged in at `bank`, which holds the account; its token."""
+    """Gives a mandate as whoever is logged in at `bank`, which holds the account; its token. Where all holders must
+    sign, one cannot be given in passing."""
     async with circle.client(bank) as client:
         mandate = await client.give_mandate(
             account,
@@ -161,6 +172,10 @@ async def give(
             scopes=scopes,
             payer=payer,
         )
+        if mandate.status == "awaiting_approval":
+            await client.end_mandate(mandate.id)
+            hint = "All holders of {account} must sign: ciranda mandate give, then ciranda approve."
+            raise CommandError(say(hint, account=account))
     assert mandate.token is not None, "a mandate's giver is told its token"
     return mandate.token
 
@@ -207,7 +222,11 @@ def _show(mandates: list[Mandate], circle: Circle) -> None:
             if amount is not None
         ]
         scopes = ", ".join(say(scope) for scope in mandate.scopes)
-        until = say("ended") if mandate.revoked_at else f"{say('until')} {local_time(mandate.expires_at)}"
+        until = (
+            f"{say('until')} {local_time(mandate.expires_at)}"
+            if mandate.status == "given"
+            else say(mandate.status)
+        )
         out.print(Text(mandate.id, style="bold"), until)
         out.print(
             f"  {mandate.account} → {circle.name_of(mandate.initiator)} ({scopes}) · {' · '.join(limits)}",

@@ -7,7 +7,9 @@ async with BankClient("http://127.0.0.1:8102") as bank:
 
 from ciranda.client.answer import (
     Account,
+    Approvals,
     Audit,
+    Awaiting,
     Balances,
     BankCard,
     Counts,
@@ -26,13 +28,16 @@ from ciranda.client.answer import (
     Position,
     Result,
     Session,
+    Signed,
 )
 from ciranda.client.bank import BankAway, BankClient, ProblemError
 from ciranda.client.order import BatchedPayment, Order
 
 __all__ = [
     "Account",
+    "Approvals",
     "Audit",
+    "Awaiting",
     "Balances",
     "BankAway",
     "BankCard",
@@ -56,4 +61,5 @@ __all__ = [
     "ProblemError",
     "Result",
     "Session",
+    "Signed",
 ]

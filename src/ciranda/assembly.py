@@ -48,6 +48,7 @@ from ciranda.node.operators import Operators
 from ciranda.node.people import USUAL_RULES, People, PeopleRules
 from ciranda.node.recovery import Recovery
 from ciranda.node.register import RegisterClient
+from ciranda.node.seal import Seal
 from ciranda.node.second_factors import SecondFactors
 from ciranda.peers.http import HttpPeers
 from ciranda.peers.transport import HttpTransport, Transport
@@ -395,10 +396,11 @@ def make_node(
         store,
         clock,
         dice,
-        _derive(sealing_key, "second factors"),
+        Seal(_derive(sealing_key, "second factors"), dice),
         issuer=bank.roster.members[bank.ispb].name,
         rules=rules.second_factor,
     )
+    seal = Seal(sealing_key, dice)
     return Node(
         bank=bank,
         store=store,
@@ -407,11 +409,12 @@ def make_node(
         coordinator=coordinator,
         recovery=Recovery(bank, store, batches, peers, coordinator, register, clock, dice),
         answers=answers,
-        linking=Linking(bank, store, batches, peers, answers, clock, dice, sealing_key),
+        linking=Linking(bank, store, batches, peers, answers, clock, seal),
         people=People(store, clock, dice, operators, second_factors, rules),
         operators=operators,
         second_factors=second_factors,
         heights=heights,
+        seal=seal,
         clock=clock,
         dice=dice,
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from ciranda.agreement.message import Answer, Question
 from ciranda.engine.action import Action
+from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import Input
@@ -204,6 +205,8 @@ class Store(Protocol):
 
     async def payment(self, id: EndToEndId) -> Record | None: ...
 
+    async def payments(self, ids: Sequence[EndToEndId]) -> list[Record]: ...
+
     async def payments_of(self, payer: Document, limit: int, before: EndToEndId | None) -> list[Record]:
         """What this bank coordinates for its customer, newest first, those under `before`."""
         ...
@@ -226,7 +229,9 @@ class Store(Protocol):
         """Those of them whose time has come, the longest overdue first."""
         ...
 
-    async def mandates_of(self, giver: Document) -> list[Mandate]: ...
+    async def mandates_of(self, giver: Document) -> list[Mandate]:
+        """Those that the customer gave, and those of accounts for which all holders sign, the oldest first."""
+        ...
 
     async def mandate(self, id: str) -> Mandate | None: ...
 
@@ -246,6 +251,22 @@ class Store(Protocol):
 
     async def spent(self, account: Address, periods: Sequence[Period]) -> dict[Period, int]:
         """Nothing in a period is 0."""
+        ...
+
+    async def mandates(self, ids: Sequence[str]) -> list[Mandate]: ...
+
+    async def approvals(self, ids: Sequence[str]) -> dict[str, Approval]:
+        """Open or over; of what never needed any there is none."""
+        ...
+
+    async def awaiting(
+        self, document: Document, limit: int, before: tuple[Instant, str] | None
+    ) -> list[Approval]:
+        """What needs the customer's signature, newest first, those asked for before that time and id."""
+        ...
+
+    async def expired(self, now: Instant, limit: int) -> list[Approval]:
+        """What still waits although its time is over, the longest overdue first."""
         ...
 
     async def links_of(self, owner: Document) -> list[Link]: ...

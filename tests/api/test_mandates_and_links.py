@@ -42,6 +42,7 @@ def test_a_mandate_is_shown_whole_and_its_token_only_once(scene: Scene) -> None:
     assert shown.pop("token")
     assert shown.pop("id")
     assert shown.pop("created_at")
+    assert shown.pop("approved_at")
     assert shown == {
         "account": scene.there.account,
         "initiator": scene.banks.here.ispb,
@@ -56,6 +57,7 @@ def test_a_mandate_is_shown_whole_and_its_token_only_once(scene: Scene) -> None:
         "expires_at": "2040-01-01T00:00:00.000Z",
         "paused_at": None,
         "revoked_at": None,
+        "status": "given",
     }
     (listed,) = scene.banks.there.call("GET", "/v1/mandates", token=scene.there.token).json["mandates"]
     assert "token" not in listed

@@ -8,8 +8,10 @@ import pyotp
 import pytest
 from msgspec.structs import replace
 
+from ciranda.assembly import SystemDice
 from ciranda.engine.limits import Figures, LimitRules
 from ciranda.node.people import USUAL_RULES
+from ciranda.node.seal import Seal
 from ciranda.node.second_factors import SecondFactorRules
 from tests.api.bank import PASSWORD, Answer, Customer, Pair, new_key, pair, transfer
 
@@ -411,10 +413,6 @@ def test_whoever_has_no_second_factor_is_not_asked_for_a_code(banks: Pair) -> No
 def test_a_secret_that_cannot_be_opened_any_more_leaves_the_recovery_codes(
     ana: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        ana.banks.here.node.second_factors,
-        "_cipher",
-        ana.banks.here.node.second_factors._cipher.__class__(b"k" * 32),
-    )
+    monkeypatch.setattr(ana.banks.here.node.second_factors, "_seal", Seal(b"k" * 32, SystemDice()))
     assert needs_code(ana.pay(FROM, code=ana.next_code()))
     assert ana.pay(FROM, code=ana.recovery[0]).status == 201

@@ -52,6 +52,8 @@ GET    /v1/payees/{address}                       200 200 200 200 200 200 403 20
 POST   /v1/payments                               422 201 201 403 403 403 403 403 403 401
 GET    /v1/payments                               200 200 200 403 403 403 403 403 403 401
 GET    /v1/payments/{id}                          404 200 200 200 200 200 403 200 403 401
+POST   /v1/payments/{id}/approvals                404 202 201 403 403 403 403 403 403 401
+GET    /v1/approvals                              200 200 200 403 403 403 403 403 403 401
 POST   /v1/payments/batches                       200 200 200 403 403 403 403 403 403 401
 POST   /v1/deposits                               403 403 403 201 403 403 403 201 403 401
 POST   /v1/withdrawals                            403 403 403 201 403 403 403 201 403 401
@@ -61,6 +63,7 @@ GET    /v1/mandates/{id}                          404 200 404 403 403 403 403 40
 POST   /v1/mandates/{id}/pause                    404 200 404 403 403 403 403 403 403 401
 POST   /v1/mandates/{id}/resume                   404 200 404 403 403 403 403 403 403 401
 GET    /v1/mandates/{id}/uses                     404 200 404 403 403 403 403 403 403 401
+POST   /v1/mandates/{id}/approvals                404 202 201 403 403 403 403 403 403 401
 DELETE /v1/mandates/{id}                          404 204 404 403 403 403 403 403 403 401
 POST   /v1/links                                  422 201 422 403 403 403 403 403 403 401
 GET    /v1/links                                  200 200 200 403 403 403 403 403 403 401
@@ -117,12 +120,13 @@ class World:
         self.shop = self.bank.someone()
         self.account = self._joint()
         self.payment = self._pay("holder").json["id"]
+        self.for_all = self._joint("all")
         self.tokens = {who: person.token for who, person in self.people.items()}
         self.tokens |= {"root": OPERATOR, "root2": OPERATOR}
 
-    def _joint(self) -> str:
+    def _joint(self, signatures: str = "any") -> str:
         holders = [self.people["holder"].document, self.people["joint"].document]
-        order = {"kind": "joint", "holders": holders}
+        order = {"kind": "joint", "holders": holders, "signatures": signatures}
         account = str(
             self.bank.call("POST", "/v1/accounts", order, token=self.people["holder"].token).json["address"]
         )
@@ -130,8 +134,8 @@ class World:
         self.bank.call("POST", "/v1/deposits", cash, token=self.bank.cashier, key=new_key())
         return account
 
-    def _pay(self, who: str) -> Answer:
-        order = {"transfers": [transfer(self.account, self.shop.account, 1)]}
+    def _pay(self, who: str, account: str | None = None) -> Answer:
+        order = {"transfers": [transfer(account or self.account, self.shop.account, 1)]}
         return self.bank.pay(self.people[who], order)
 
     def with_staff(self) -> "World":
@@ -235,6 +239,18 @@ def _session(world: World) -> str:
     return str(next(session["id"] for session in sessions if session["current"]))
 
 
+def _payment_to_sign(world: World) -> str:
+    """One that waits for the other holder."""
+    return str(world._pay("holder", world.for_all).json["id"])
+
+
+def _mandate_to_sign(world: World) -> str:
+    order = BODIES["POST", "/v1/mandates"](world) | {"account": world.for_all}
+    asked = world.bank.call("POST", "/v1/mandates", order, token=world.tokens["holder"])
+    assert asked.status == 202, asked
+    return str(asked.json["id"])
+
+
 def _transfers(world: World) -> Any:
     return [transfer(world.account, world.shop.account, 1)]
 
@@ -281,6 +297,8 @@ PLACES: dict[tuple[str, str], Callable[[World], str]] = {
     ("DELETE", "/v1/sessions/{id}"): _session,
     ("DELETE", "/v1/links/{address}"): _linked,
     ("GET", "/v1/payments/{id}"): lambda world: str(world.payment),
+    ("POST", "/v1/payments/{id}/approvals"): _payment_to_sign,
+    ("POST", "/v1/mandates/{id}/approvals"): _mandate_to_sign,
     ("GET", "/v1/mandates/{id}"): _given,
     ("POST", "/v1/mandates/{id}/pause"): _given,
     ("POST", "/v1/mandates/{id}/resume"): _given,

@@ -3,6 +3,7 @@
 After every step the book is looked through: what a careful auditor would check, in integers, from the records alone.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import TypeVar
@@ -37,7 +38,7 @@ from ciranda.identity import (
     make_end_to_end_id,
     parse_document,
 )
-from ciranda.instant import Instant
+from ciranda.instant import Instant, later
 from ciranda.ledger.account import AccountKind, clearing_account, customers_account, vault
 from ciranda.ledger.booking import Booking
 from ciranda.ledger.entry import Entry
@@ -50,7 +51,6 @@ V = TypeVar("V")
 
 A, B, C, D = (Ispb(f"1000000{digit}") for digit in "1234")
 NOW = Instant(1_795_400_000_000)
-DEADLINE = Instant(NOW + 5_000)
 PEOPLE = {
     "ana": parse_document("529.982.247-25"),
     "bia": parse_document("168.995.350-09"),
@@ -176,12 +176,32 @@ class BankInMemory:
             assert sum(use.amount for use in uses) == mandate.used, mandate.id
         for key in self.view.spent.keys() | spent.keys():
             assert self.view.spent[key].amount == spent.get(key, 0), key
+        self._look_at_what_waits()
         for id, old in before.items():
             new = self.view.records[id]
             if old.state.decided:
                 assert (new.state, new.refusal, new.decided_at) == (old.state, old.refusal, old.decided_at)
             if old.state is State.PREPARED:
                 assert new.state is not State.UNKNOWN, "nothing is forgotten"
+
+    def _look_at_what_waits(self) -> None:
+        """What waits has an open approval with somebody's signature missing; and its accounts are counted."""
+        open = [approval for approval in self.view.approvals.values() if approval.ended_at is None]
+        for approval in self.view.approvals.values():
+            assert (approval.ended_at is None) <= bool(approval.missing), approval
+            assert (approval.ended_at is None) or approval.sealed is None
+            assert (approval.refused_by is None) or approval.missing
+        waiting = {id for id, record in self.view.records.items() if record.state is State.AWAITING_APPROVAL}
+        waiting_mandates = {
+            id
+            for id, mandate in self.view.mandates.items()
+            if mandate.approved_at is None and mandate.revoked_at is None
+        }
+        assert {approval.id for approval in open} == waiting | waiting_mandates
+        counted = Counter(party.account for approval in open for party in approval.parties)
+        assert {
+            queue.account: queue.waiting for queue in self.view.queues.values() if queue.waiting
+        } == counted
 
 
 class FrugalBank(BankInMemory):
@@ -194,6 +214,8 @@ class FrugalBank(BankInMemory):
         seen.records = _only(whole.records, needs.questions([input]) | needs.records([input], seen))
         seen.mandates = _only(whole.mandates, needs.mandates([input], seen))
         seen.accounts = _only(whole.accounts, needs.accounts([input], seen))
+        seen.approvals = _only(whole.approvals, needs.approvals([input], seen))
+        seen.queues = _only(whole.queues, needs.queues(seen))
         seen.chosen = _only(whole.chosen, needs.limits([input], seen))
         seen.spent = {key: whole.spent[key] for key in needs.spent(seen, self.now)}
         return seen
@@ -247,7 +269,7 @@ class Circle:
             salts=tuple(f"{index:032x}" for index in range(len(transfers))),
             description=None,
             reference=None,
-            deadline=DEADLINE,
+            deadline=later(self[at].now, 5_000),
             unreachable=unreachable,
         )
         self.orders[order.id] = order

@@ -57,6 +57,7 @@ class AnyHistory(RuleBasedStateMachine):
                         created_at=NOW,
                         expires_at=Instant(NOW + 10**9),
                         revoked_at=None,
+                        approved_at=NOW,
                     )
                     self.tokens[person, bank, other] = self.circle.give(mandate)
 
@@ -100,6 +101,7 @@ class AnyHistory(RuleBasedStateMachine):
             first = self.circle.orders[EndToEndId(used.made or "")]
             reply = bank.do(replace(first, id=EndToEndId(f"{first.id[:-4]}used")))
             assert reply == Paid(record=bank.view.records[first.id])
+            assert first.claim is not None, "what a client orders has a key"
             other = bank.do(replace(first, claim=replace(first.claim, body="another")))
             assert other == Denied(code=DenialCode.IDEMPOTENCY_MISMATCH)
             assert before == bank.view.accounts, "the same key again moves nothing"

@@ -108,6 +108,7 @@ class AnyLimits(RuleBasedStateMachine):
                 created_at=NOW,
                 expires_at=Instant(NOW * 2),
                 revoked_at=None,
+                approved_at=NOW,
                 per_day=PER_DAY,
             )
             self.tokens[person] = self.circle.give(mandate)

@@ -273,6 +273,7 @@ def opened() -> tuple[Post, dict[Address, int], dict[tuple[Address, Ispb], str]]
                     created_at=NOW,
                     expires_at=Instant(NOW + 10**9),
                     revoked_at=None,
+                    approved_at=NOW,
                 )
                 tokens[address, other] = post.give(mandate)
     return post, money, tokens

@@ -56,6 +56,7 @@ def pay(circle: Circle, at: Ispb, source: Ispb, target: Ispb) -> Record:
             created_at=NOW,
             expires_at=later(NOW, 10**6),
             revoked_at=None,
+            approved_at=NOW,
         )
         token = circle.give(mandate)
     transfer = Transfer(source=circle.address("ana", source), target=circle.address("ana", target), amount=10)

@@ -37,27 +37,33 @@ from ciranda.agreement.message import (
     Vote,
 )
 from ciranda.agreement.participant import State
+from ciranda.engine.approval import WAIT_MS, Subject
 from ciranda.engine.input import (
     Accept,
     Begin,
     ChangeAccount,
     Decide,
+    Decline,
+    Expire,
+    GiveMandate,
+    Input,
     PauseMandate,
     RevokeMandate,
     SetLimits,
+    Sign,
     TakeBallot,
     Told,
 )
 from ciranda.engine.key import Claim
 from ciranda.engine.limits import Figures, LimitRules, Span
-from ciranda.engine.mandate import Mandate
+from ciranda.engine.mandate import Mandate, token_of
 from ciranda.engine.record import Record
-from ciranda.engine.reply import BallotTaken, Denied, Known, LimitsSet, Paid, Reply
+from ciranda.engine.reply import BallotTaken, Denied, Known, LimitsSet, MandateMade, Paid, Reply
 from ciranda.identity import VAULT, AccountId, Address, EndToEndId, Ispb, clearing, make_end_to_end_id
-from ciranda.instant import Instant, parse_rfc3339
+from ciranda.instant import Instant, later, parse_rfc3339
 from ciranda.payment import Kind, Transfer
 from ciranda.period import Period
-from tests.engine.circle import DEADLINE, NOW, PEOPLE, Circle
+from tests.engine.circle import NOW, PEOPLE, Circle
 
 _LETTERS = "ABCDE"
 _LEG = re.compile(r"(\w+)@([A-Z]) -> (\w+)@([A-Z]) (\d+)(?: with (\w+))?")
@@ -157,6 +163,7 @@ class Transcript:
             created_at=NOW,
             expires_at=Instant(NOW + 10**9),
             revoked_at=None,
+            approved_at=NOW,
             per_day=None if daily is None else int(daily),
             starts_at=None if starts_at is None else _instant(starts_at),
         )
@@ -164,12 +171,71 @@ class Transcript:
         return "done"
 
     def _revoke(self, at: str, name: str) -> str:
-        giver = self._mandates[name][0].giver
-        return self._spell(self._circle[bank(at)].do(RevokeMandate(caller=giver, id=name)))
+        return self._end(at, None, name)
+
+    def _end(self, at: str, who: str | None, name: str) -> str:
+        caller = self._mandates[name][0].giver if who is None else PEOPLE[who]
+        return self._spell(self._circle[bank(at)].do(RevokeMandate(caller=caller, id=name)))
+
+    def _give(self, at: str, who: str, initiator: str, name: str, id: str, each: str | None) -> str:
+        """At the counter, as a customer does it; `_allow` puts a mandate in its place."""
+        mandate = Mandate(
+            id=id,
+            account=self._account(name, at),
+            giver=PEOPLE[who],
+            initiator=bank(initiator),
+            payer=PEOPLE[who],
+            scopes=("pay",),
+            per_payment=None if each is None else int(each),
+            total=None,
+            used=0,
+            created_at=NOW,
+            expires_at=Instant(NOW + 10**9),
+            revoked_at=None,
+            approved_at=None,
+        )
+        self._mandates[id] = (mandate, token_of(id, self._circle[bank(at)].view.bank.mandate_secret))
+        claim = Claim(scope=f"{who}/mandates", key=id, body=id)
+        return self._spell(self._circle[bank(at)].do(GiveMandate(claim=claim, mandate=mandate)))
+
+    # Signatures.
+
+    def _sign(
+        self, at: str, who: str, act: str, name: str, down: str | None = None, later: str | None = None
+    ) -> str:
+        subject, id, begin = Subject.MANDATE, name, None
+        if name in self._orders:
+            order = self._orders[name]
+            away = frozenset() if down is None else frozenset([bank(down)])
+            begin = replace(order, claim=None, unreachable=away)
+            subject, id = Subject.PAYMENT, order.id
+        signed = (
+            Sign(subject=subject, id=id, caller=PEOPLE[who], begin=begin)
+            if act == "approves"
+            else Decline(subject=subject, id=id, caller=PEOPLE[who])
+        )
+        return self._spell(self._do_later(at, signed, WAIT_MS if later else 0))
+
+    def _expire(self, at: str, after: str, name: str) -> str:
+        subject = Subject.PAYMENT if name in self._orders else Subject.MANDATE
+        id = self._orders[name].id if name in self._orders else name
+        early = 1 if after == "a moment less than a day" else 0
+        return self._spell(self._do_later(at, Expire(subject=subject, id=id), WAIT_MS - early))
+
+    def _do_later(self, at: str, input: Input, after_ms: int) -> Reply:
+        """The clock goes on for this once."""
+        its_bank = self._circle[bank(at)]
+        now, its_bank.now = its_bank.now, Instant(its_bank.now + after_ms)
+        reply = its_bank.do(input)
+        its_bank.now = now
+        return reply
+
+    # Orders.
 
     def _pause(self, at: str, name: str, change: str) -> str:
         giver, paused = self._mandates[name][0].giver, change == "paused"
-        return self._spell(self._circle[bank(at)].do(PauseMandate(caller=giver, id=name, paused=paused)))
+        reply = self._circle[bank(at)].do(PauseMandate(caller=giver, id=name, paused=paused))
+        return "done" if isinstance(reply, MandateMade) else self._spell(reply)
 
     def _limits(self, at: str, transfer: str, day: str, night: str) -> str:
         figures = Figures(per_transfer=int(transfer), per_day=int(day), per_night=int(night))
@@ -210,7 +276,7 @@ class Transcript:
             salts=tuple(f"{index:032x}" for index in range(len(transfers))),
             description=None,
             reference=None,
-            deadline=DEADLINE,
+            deadline=later(NOW, 5_000),
             unreachable=frozenset() if down is None else frozenset([bank(down)]),
         )
         self._orders[name] = self._circle.orders[order.id] = order
@@ -312,6 +378,10 @@ class Transcript:
                 return self._state(record)
             case Known(record=record):
                 return "unknown" if record is None else self._state(record)
+            case MandateMade(mandate=mandate) if mandate.revoked_at is not None:
+                return "ended"
+            case MandateMade(mandate=mandate):
+                return "given" if mandate.approved_at else "awaiting approval"
             case Denied(code=code):
                 return f"denied, {code}"
             case LimitsSet(limits=limits):
@@ -381,6 +451,10 @@ _ACTS: dict[str, Callable[..., str]] = {
         lambda told, at, who, amount, span, whose: told._choose(at, who, span, amount, whose)
     ),
     r"(?:([A-E]): )?the clock shows (\S+ \S+)": Transcript._clock,
+    r"([A-E]): (\w+) ends (\w+)": Transcript._end,
+    r"([A-E]): (\w+) gives ([A-E]) a mandate for (\w+) as (\w+)(?:, up to (\d+) each)?": Transcript._give,
+    r"([A-E]): (\w+) (approves|refuses) (\w+)(?: while ([A-E]) is down)?(, a day later)?": Transcript._sign,
+    r"([A-E]): after (a day|a moment less than a day) (\w+) expires": Transcript._expire,
     r"([A-E]): (\w+) orders (\w+)(?: under key (\w+))?(?: while ([A-E]) is down)?: (.+)": Transcript._order,
     r"([A-E]) asks ([A-E]): prepare (\w+)(, too late)?": Transcript._prepare,
     r"([A-E]) asks ([A-E]): prepare (\w+), with another amount": Transcript._forged,

@@ -43,6 +43,7 @@ MANDATE = Mandate(
     created_at=NOW,
     expires_at=Instant(2**50),
     revoked_at=None,
+    approved_at=NOW,
 )
 TOKEN = token_of("M1", bytes(32))
 

@@ -231,8 +231,10 @@ def test_a_second_factor_switched_on_elsewhere_guards_here_from_the_next_request
 
 def test_a_key_is_known_to_be_used_for_its_own_body_alone(book: Book) -> None:
     (ana,) = book.open_accounts(0)
-    book.paid(deposit("P1", ana, 5))
-    used = Claim(scope="payments", key="P1", body=str(deposit("P1", ana, 5).claim.body))
+    order = deposit("P1", ana, 5)
+    book.paid(order)
+    assert order.claim is not None
+    used = Claim(scope="payments", key="P1", body=order.claim.body)
     others = [replace(used, key="P2"), replace(used, body="another"), replace(used, scope="mandates")]
     assert book.wait(book.store.used_keys([used, *others])) == {used}
     assert book.wait(book.store.used_keys([])) == set()

@@ -533,6 +533,7 @@ MANDATE = Mandate(
     created_at=NOW,
     expires_at=Instant(NOW + 1_000),
     revoked_at=None,
+    approved_at=NOW,
 )
 LINK = Link(owner=ANA, account=FAR, sealed=b"\x00\xff", scopes=("pay",), shown=b"{}", created_at=NOW)
 

@@ -57,6 +57,7 @@ def spend(worker: int, url: str, ana: Address, others: list[Address]) -> Told:
     told = []
     for order, reply in zip(orders, replies, strict=True):
         assert isinstance(reply, Paid), reply
+        assert order.claim is not None, "what a client orders has a key"
         told.append((order.claim.key, str(reply.record.id), reply.record.state.value))
     return told
 

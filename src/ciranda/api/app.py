@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from ciranda.api import (
     accounts,
     actions,
+    approvals,
     bank,
     batches,
     customers,
@@ -65,6 +66,9 @@ ROUTES = [
     payments.list_payments,
     payments.show_payment,
     batches.pay_batch,
+    approvals.approve_payment,
+    approvals.approve_mandate,
+    approvals.list_approvals,
     mandates.give_mandate,
     mandates.list_mandates,
     mandates.show_mandate,

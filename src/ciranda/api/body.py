@@ -38,14 +38,15 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What every body has in common: a field that we do not know is a mistake of the client's."""
 
 
-async def parse(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[T]") -> T:
+async def parse(request: Request[Any, Any, Any], decoder: "msgspec.json.Decoder[T]", empty: bytes = b"") -> T:
+    """`empty`: what no body at all stands for."""
     try:
         body = await request.body()
     except ClientException as error:
         if error.status_code == 413:
             raise
         bad_request("", "the body did not come whole")
-    return decode(body, decoder)
+    return decode(body or empty, decoder)
 
 
 def decode(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:

@@ -1,5 +1,6 @@
 """`/v1/mandates`: what a holder allows other banks to do with an account here."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,11 +12,13 @@ from ciranda.api.answers import bad_request, denied, describe, nothing, ok, stop
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.code import code_of
 from ciranda.api.once import taken
+from ciranda.api.show import ApprovalsView, approvals_view
 from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import Denied
-from ciranda.identity import EndToEndId, parse_end_to_end_id
+from ciranda.identity import Document, EndToEndId, parse_end_to_end_id
 from ciranda.instant import Instant, rfc3339
 from ciranda.money import AMOUNT_MAX, BALANCE_MAX
+from ciranda.node.node import Node
 from ciranda.node.order import MandateOrder
 
 ID_MAX = 64
@@ -51,8 +54,14 @@ class MandateView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     starts_at: str | None
     expires_at: str
+    approved_at: str | None
+    """Null while not all holders have signed who must."""
     paused_at: str | None
     revoked_at: str | None
+    status: Literal["awaiting_approval", "given", "ended"]
+    """`ended`: revoked, or a holder refused it, or not all signed in time. One that is `given` lasts until it expires."""
+    approvals: ApprovalsView | UnsetType = UNSET
+    """If it needs or needed the signatures of all holders."""
     token: str | UnsetType = UNSET
     """Shown to whoever made the mandate, when it is made."""
 
@@ -84,18 +93,23 @@ _mandate = msgspec.json.Decoder(MandateBody)
     "/v1/mandates",
     guards=[customer_only],
     opt=describe(
-        body=MandateBody, answers={201: MandateView}, problems=(404, 422, 429), key="taken", code=True
+        body=MandateBody,
+        answers={201: MandateView, 202: MandateView},
+        problems=(404, 422, 429),
+        key="taken",
+        code=True,
     ),
 )
 async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Allows another bank to start debits on one of the caller's accounts, or to show its balance."""
+    """Allows another bank to start debits on one of the caller's accounts, or to show its balance. 202: if all
+    its holders sign."""
     order = await body.parse(request, _mandate)
     starts_at = None if order.starts_at is None else body.moment("starts_at", order.starts_at)
     expires_at = body.expiry("expires_at", order.expires_at)
     if starts_at is not None and starts_at >= expires_at:
         bad_request("starts_at", "before expires_at")
-    caller = document_of(request)
-    given = await node_of(request).give_mandate(
+    node, caller = node_of(request), document_of(request)
+    given = await node.give_mandate(
         MandateOrder(
             once=taken(request, "mandates", order),
             caller=caller,
@@ -114,23 +128,23 @@ async def give_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
     if isinstance(given, Denied):
         denied(given)
     mandate, token = given
-    return ok(msgspec.structs.replace(_view(mandate, 0), token=token), 201)
+    (view,) = await mandate_views(node, [mandate], caller)
+    return ok(msgspec.structs.replace(view, token=token), made_status(mandate))
 
 
 @get("/v1/mandates", guards=[customer_only], opt=describe(answers={200: Mandates}))
 async def list_mandates(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The mandates that the caller gave, with what each has used."""
-    node = node_of(request)
-    mandates = await node.store.mandates_of(document_of(request))
-    today = await node.used_today(mandates)
-    return ok(Mandates(mandates=[_view(mandate, today[mandate.id]) for mandate in mandates]))
+    """The mandates that the caller gave, or signs together with other holders, with what each has used."""
+    node, caller = node_of(request), document_of(request)
+    mandates = await node.store.mandates_of(caller)
+    return ok(Mandates(mandates=await mandate_views(node, mandates, caller)))
 
 
 @get(
     "/v1/mandates/{id:str}", guards=[customer_only], opt=describe(answers={200: MandateView}, problems=(404,))
 )
 async def show_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """A mandate that the caller gave."""
+    """A mandate that the caller gave, or signs together with other holders."""
     mandate = await _given(request)
     return await _shown(request, mandate)
 
@@ -143,7 +157,7 @@ async def show_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
     """Ends a mandate; what was promised under it stands."""
-    gone = await node_of(request).revoke_mandate(document_of(request), _id_in_path(request))
+    gone = await node_of(request).revoke_mandate(document_of(request), id_in_path(request))
     if gone is not None:
         denied(gone)
     return nothing()
@@ -157,7 +171,7 @@ async def revoke_mandate(request: Request[Any, Any, Any]) -> Response[None]:
 )
 async def pause(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Pauses a mandate: until it is resumed it allows nothing; what was promised under it stands."""
-    paused = await node_of(request).pause_mandate(document_of(request), _id_in_path(request))
+    paused = await node_of(request).pause_mandate(document_of(request), id_in_path(request))
     return await _changed(request, paused)
 
 
@@ -169,9 +183,8 @@ async def pause(request: Request[Any, Any, Any]) -> Response[bytes]:
 )
 async def resume(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Ends a pause."""
-    resumed = await node_of(request).resume_mandate(
-        document_of(request), _id_in_path(request), code_of(request)
-    )
+    mandate = await _given(request)
+    resumed = await node_of(request).resume_mandate(document_of(request), mandate, code_of(request))
     return await _changed(request, resumed)
 
 
@@ -208,6 +221,37 @@ async def list_uses(request: Request[Any, Any, Any]) -> Response[bytes]:
     return ok(Uses(uses=shown, next_cursor=None if last is None else f"{last.used_at}.{last.payment}"))
 
 
+def id_in_path(request: Request[Any, Any, Any]) -> str:
+    """What cannot be a mandate's id is none that exists."""
+    id: str = request.path_params["id"]
+    return id if id.isascii() and id.isalnum() and len(id) <= ID_MAX else ""
+
+
+def made_status(mandate: Mandate) -> int:
+    return 202 if _status(mandate) == "awaiting_approval" else 201
+
+
+async def mandate_views(node: Node, mandates: Sequence[Mandate], viewer: Document) -> list[MandateView]:
+    """For one of those who gave them."""
+    approvals = await node.store.approvals([mandate.id for mandate in mandates])
+    documents = {holder for approval in approvals.values() for holder in approval.holders}
+    customers = await node.store.customers(sorted(documents)) if documents else {}
+    today = await node.used_today(mandates)
+    views = []
+    for mandate in mandates:
+        view, approval = _view(mandate, today[mandate.id]), approvals.get(mandate.id)
+        if approval is not None:
+            view = msgspec.structs.replace(view, approvals=approvals_view(approval, customers, viewer))
+        views.append(view)
+    return views
+
+
+def _status(mandate: Mandate) -> Literal["awaiting_approval", "given", "ended"]:
+    if mandate.revoked_at is not None:
+        return "ended"
+    return "awaiting_approval" if mandate.approved_at is None else "given"
+
+
 def _place(cursor: str) -> tuple[Instant, EndToEndId]:
     used_at, _, payment = cursor.partition(".")
     try:
@@ -216,17 +260,16 @@ def _place(cursor: str) -> tuple[Instant, EndToEndId]:
         bad_request("cursor", "not a cursor of this list")
 
 
-def _id_in_path(request: Request[Any, Any, Any]) -> str:
-    """What cannot be a mandate's id is none that exists."""
-    id: str = request.path_params["id"]
-    return id if id.isascii() and id.isalnum() and len(id) <= ID_MAX else ""
-
-
 async def _given(request: Request[Any, Any, Any]) -> Mandate:
-    """The mandate, if the caller gave it; 404 otherwise."""
-    mandate = await node_of(request).store.mandate(_id_in_path(request))
-    if mandate is None or mandate.giver != document_of(request):
+    """The mandate, if the caller gave it, or signs it together with other holders; 404 otherwise."""
+    node, caller = node_of(request), document_of(request)
+    mandate = await node.store.mandate(id_in_path(request))
+    if mandate is None:
         stop("not_found")
+    if mandate.giver != caller:
+        approval = await node.approval(mandate.id)
+        if approval is None or caller not in approval.holders:
+            stop("not_found")
     return mandate
 
 
@@ -237,8 +280,8 @@ async def _changed(request: Request[Any, Any, Any], mandate: Mandate | Denied) -
 
 
 async def _shown(request: Request[Any, Any, Any], mandate: Mandate) -> Response[bytes]:
-    today = await node_of(request).used_today([mandate])
-    return ok(_view(mandate, today[mandate.id]))
+    (view,) = await mandate_views(node_of(request), [mandate], document_of(request))
+    return ok(view)
 
 
 def _view(mandate: Mandate, used_today: int) -> MandateView:
@@ -256,8 +299,10 @@ def _view(mandate: Mandate, used_today: int) -> MandateView:
         created_at=rfc3339(mandate.created_at),
         starts_at=_shown_time(mandate.starts_at),
         expires_at=rfc3339(mandate.expires_at),
+        approved_at=_shown_time(mandate.approved_at),
         paused_at=_shown_time(mandate.paused_at),
         revoked_at=_shown_time(mandate.revoked_at),
+        status=_status(mandate),
     )
 
 

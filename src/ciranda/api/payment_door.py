@@ -15,7 +15,7 @@ from ciranda.api.answers import PROBLEM_MEDIA, encode, problem_headers, problem_
 from ciranda.api.caller import token_among
 from ciranda.api.code import code_among
 from ciranda.api.health import Metrics
-from ciranda.api.payments import order_of, outcome_view, payment_decoder
+from ciranda.api.payments import order_of, paid, payment_decoder
 from ciranda.engine.customer import Customer
 from ciranda.identity import Document
 from ciranda.node.batches import Overloaded
@@ -66,7 +66,8 @@ class PaymentDoor:
         payment = body.decode(await _read(receive), payment_decoder)
         key = once.must(_values(scope, b"idempotency-key"), "payments", payment)
         code = code_among(_values(scope, b"second-factor"))
-        return outcome_view(await self._node.pay(order_of(payment, key, caller, code)))
+        order = order_of(payment, key, caller, code)
+        return await paid(self._node, await self._node.pay(order), caller)
 
     async def _caller(self, authorization: list[str]) -> Document:
         caller = await self._node.people.who(token_among(authorization))

@@ -1,5 +1,6 @@
 """`/v1/payments`: the main job. Also deposits and withdrawals, which are payments of another kind."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -21,7 +22,7 @@ from ciranda.api.caller import (
 from ciranda.api.code import code_of
 from ciranda.api.once import required
 from ciranda.api.proposals import ProposalView, proposed
-from ciranda.api.show import PaymentView, payment_view
+from ciranda.api.show import PaymentView, approvals_view, payment_view
 from ciranda.engine.operator import Right
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
@@ -81,8 +82,9 @@ async def pay(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Pays: all transfers or none, over any number of banks. 202: not decided yet, or waiting for signatures."""
     payment = await body.parse(request, payment_decoder)
     once = required(request, "payments", payment)
-    order = order_of(payment, once, document_of(request), code_of(request))
-    return ok(*outcome_view(await node_of(request).pay(order)))
+    node, caller = node_of(request), document_of(request)
+    order = order_of(payment, once, caller, code_of(request))
+    return ok(*await paid(node, await node.pay(order), caller))
 
 
 @post(
@@ -128,7 +130,7 @@ async def list_payments(request: Request[Any, Any, Any]) -> Response[bytes]:
     more = len(records) > limit
     return ok(
         Payments(
-            payments=[payment_view(record) for record in shown],
+            payments=await payment_views(node_of(request), shown, document_of(request)),
             next_cursor=shown[-1].id if more else None,
         )
     )
@@ -148,7 +150,8 @@ async def show_payment(request: Request[Any, Any, Any]) -> Response[bytes]:
         stop("not_found")
     if caller is not None and not await _concerns(node, record, caller):
         stop("not_found")
-    return ok(payment_view(record))
+    (view,) = await payment_views(node, [record], caller)
+    return ok(view)
 
 
 async def _concerns(node: Node, record: Record, caller: Document) -> bool:
@@ -156,7 +159,9 @@ async def _concerns(node: Node, record: Record, caller: Document) -> bool:
     if record.coordinated_by(node.bank.ispb) and record.payer == caller:
         return True
     own = {account.id for account in await node.store.accounts_of(caller)}
-    permitted = record.state is not State.ABORTED or not record.coordinated_by(node.bank.ispb)
+    # What was never begun is no business of whoever would have been paid.
+    begun = record.state not in (State.ABORTED, State.AWAITING_APPROVAL)
+    permitted = begun or not record.coordinated_by(node.bank.ispb)
     return any(
         clause.transfer.source in own or (permitted and clause.transfer.target in own)
         for clause in record.clauses
@@ -218,6 +223,36 @@ async def _cash_order(request: Request[Any, Any, Any], kind: Kind, route: str) -
     if isinstance(outcome, Proposal):
         return proposed(request, outcome)
     return ok(*outcome_view(outcome))
+
+
+async def paid(node: Node, outcome: Record | Denied, caller: Document) -> tuple[PaymentView, int]:
+    """The payment and its status, for a customer; with whose approvals are missing, while some are."""
+    view, status = outcome_view(outcome)
+    if isinstance(outcome, Record) and outcome.state is State.AWAITING_APPROVAL:
+        (view,) = await payment_views(node, [outcome], caller)
+    return view, status
+
+
+async def payment_views(node: Node, records: Sequence[Record], viewer: Document | None) -> list[PaymentView]:
+    """The payments with the approvals that they need or needed, for those who sign and for the operator: None."""
+    # None but those that a customer of ours asked for can have had to wait.
+    ids = [record.id for record in records if record.payer and record.coordinated_by(node.bank.ispb)]
+    approvals = {
+        id: approval
+        for id, approval in (await node.store.approvals(ids)).items()
+        if viewer is None or viewer in approval.holders
+    }
+    if not approvals:
+        return [payment_view(record) for record in records]
+    documents = {holder for approval in approvals.values() for holder in approval.holders}
+    customers = await node.store.customers(sorted(documents))
+    views = []
+    for record in records:
+        view, approval = payment_view(record), approvals.get(record.id)
+        if approval is not None:
+            view = msgspec.structs.replace(view, approvals=approvals_view(approval, customers, viewer))
+        views.append(view)
+    return views
 
 
 def outcome_view(outcome: Record | Denied) -> tuple[PaymentView, int]:

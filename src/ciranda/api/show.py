@@ -6,11 +6,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ciranda.agreement.message import AccountShown
+from ciranda.engine.approval import Approval
 from ciranda.engine.customer import Customer
 from ciranda.engine.record import Record
 from ciranda.identity import VAULT, AccountId, Document
 from ciranda.instant import rfc3339
 from ciranda.ledger.account import Account
+from ciranda.node.mask import masked, masked_document
 from ciranda.refusal import Refusal
 
 
@@ -51,6 +53,24 @@ class RefusalView(msgspec.Struct, frozen=True, kw_only=True):
     bank: str
 
 
+class SignedView(msgspec.Struct, frozen=True, kw_only=True):
+    document: str
+    """Masked, like the name, for those who share no account of the payment with this holder."""
+    name: str
+    at: str
+
+
+class ApprovalsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what needs the signatures of all holders: whose are there."""
+
+    asked_by: HolderView
+    asked_at: str
+    expires_at: str
+    approved: list[SignedView]
+    missing: list[HolderView]
+    refused_by: HolderView | None
+
+
 class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     kind: Literal["payment", "deposit", "withdrawal"]
@@ -64,6 +84,8 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     refusal: RefusalView | UnsetType = UNSET
     witnesses: list[str] | UnsetType = UNSET
     """The banks that keep a copy of the decision; of a payment between banks only."""
+    approvals: ApprovalsView | UnsetType = UNSET
+    """If it needs or needed the signatures of all holders; for those holders, and the operator."""
 
 
 def account_view(account: Account, holders: dict[Document, Customer]) -> AccountView:
@@ -118,6 +140,32 @@ def payment_view(record: Record) -> PaymentView:
         decided_at=UNSET if record.decided_at is None else rfc3339(record.decided_at),
         refusal=UNSET if record.refusal is None else refusal_view(record.refusal),
         witnesses=UNSET if record.header is None else list(record.header.witnesses),
+    )
+
+
+def approvals_view(
+    approval: Approval, customers: dict[Document, Customer], viewer: Document | None
+) -> ApprovalsView:
+    """`viewer`: one of those who sign, or None for the operator."""
+    shared = set(approval.holders) if viewer is None else approval.shares(viewer)
+
+    def who(document: Document) -> HolderView:
+        name = customers[document].name
+        if document in shared:
+            return HolderView(document=document, name=name)
+        return HolderView(document=masked_document(document), name=masked(name))
+
+    return ApprovalsView(
+        asked_by=who(approval.asker),
+        asked_at=rfc3339(approval.asked_at),
+        expires_at=rfc3339(approval.expires_at),
+        approved=[
+            SignedView(document=shown.document, name=shown.name, at=rfc3339(one.at))
+            for one in approval.approved
+            for shown in [who(one.holder)]
+        ],
+        missing=[who(document) for document in approval.missing],
+        refused_by=None if approval.refused_by is None else who(approval.refused_by),
     )
 
 

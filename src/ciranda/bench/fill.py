@@ -210,6 +210,7 @@ def _mandate(account: Address, giver: Document, initiator: Ispb, clock: WallCloc
         created_at=now,
         expires_at=later(now, _SESSION_MS),
         revoked_at=None,
+        approved_at=now,
     )
 
 

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from ciranda import __version__
 from ciranda.cli import (
     account,
+    approval,
     audit,
     bench,
     customer,
@@ -139,6 +140,8 @@ app.command("statement", rich_help_panel=USE)(account.statement)
 app.command("payee", rich_help_panel=USE)(pay.payee)
 app.command("pay", rich_help_panel=USE)(pay.pay)
 app.command("payments", rich_help_panel=USE)(pay.payments)
+app.command("approvals", rich_help_panel=USE)(approval.approvals)
+app.command("approve", rich_help_panel=USE)(approval.approve)
 app.add_typer(limits.commands, name="limits", rich_help_panel=USE)
 app.add_typer(mandate.commands, name="mandate", rich_help_panel=USE)
 app.add_typer(link.commands, name="link", rich_help_panel=USE)

@@ -102,6 +102,16 @@ def give_mandate(
             )
         if as_json:
             show_json(mandate)
+        elif mandate.status == "awaiting_approval":
+            out.print(say("All other holders of the account must approve: {id}", id=mandate.id))
+            out.print(
+                say(
+                    "Once they have, {bank} may use {account}, with this token:",
+                    bank=to.name,
+                    account=address,
+                )
+            )
+            out.print(mandate.token, soft_wrap=True)
         else:
             out.print(say("{bank} may now use {account}, with this token:", bank=to.name, account=address))
             out.print(mandate.token, soft_wrap=True)
@@ -268,7 +278,8 @@ async def give(
     scopes: list[str] | None = None,
     code: str | None = None,
 ) -> str:
-    """Gives a mandate as whoever is logged in at `bank`, which holds the account; its token."""
+    """Gives a mandate as whoever is logged in at `bank`, which holds the account; its token. Where all holders must
+    sign, one cannot be given in passing."""
     until = _time_in(lasts)
     async with circle.client(bank) as client:
         mandate = await with_code(
@@ -285,6 +296,10 @@ async def give(
             code,
             bank.name,
         )
+        if mandate.status == "awaiting_approval":
+            await client.end_mandate(mandate.id)
+            hint = "All holders of {account} must sign: ciranda mandate give, then ciranda approve."
+            raise CommandError(say(hint, account=account))
     assert mandate.token is not None, "a mandate's giver is told its token"
     return mandate.token
 
@@ -343,8 +358,8 @@ def _show(mandates: list[Mandate], circle: Circle) -> None:
 
 
 def _lasts(mandate: Mandate) -> str:
-    if mandate.revoked_at:
-        return say("ended")
+    if mandate.status != "given":
+        return say(mandate.status)
     words = [say("paused")] if mandate.paused_at else []
     if mandate.starts_at:
         words.append(f"{say('from')} {local_time(mandate.starts_at)}")

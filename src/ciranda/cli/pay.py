@@ -9,6 +9,7 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Annotated
 
@@ -199,20 +200,26 @@ async def _pay(
             for account, amount in parts
         ]
         once = key or new_key()
-        try:
-            paid = await with_code(
-                lambda code: client.pay(
-                    orders, description=description, reference=reference, key=once, code=code
-                ),
-                code_at.get(coordinator.ispb),
-                coordinator.name,
-            )
-        except ProblemError as problem:
-            if "payment" not in problem.payload or as_json:
-                raise
-            _tell_refusal(circle, str(problem.payload.get("bank")), problem.code, problem.detail)
-            raise typer.Exit(1) from problem
-        paid = await _decided(client, paid)
+        paying = with_code(
+            lambda code: client.pay(
+                orders, description=description, reference=reference, key=once, code=code
+            ),
+            code_at.get(coordinator.ispb),
+            coordinator.name,
+        )
+        await follow(circle, client, paying, as_json)
+
+
+async def follow(circle: Circle, client: BankClient, paying: Awaitable[Payment], as_json: bool) -> None:
+    """Waits for what comes of a payment, and tells it; the exit code is 1 if it is refused, 2 if not decided yet."""
+    try:
+        paid = await paying
+    except ProblemError as problem:
+        if "payment" not in problem.payload or as_json:
+            raise
+        _tell_refusal(circle, str(problem.payload.get("bank")), problem.code, problem.detail)
+        raise typer.Exit(1) from problem
+    paid = await _decided(client, paid)
     if as_json:
         show_json(paid)
     else:
@@ -310,7 +317,7 @@ def _tell(circle: Circle, paid: Payment) -> None:
         )
         out.print(paid.id, style="dim")
     elif paid.status is Status.AWAITING_APPROVAL:
-        out.print(say("Another holder of the account must approve: {id}", id=paid.id))
+        out.print(say("All other holders of the account must approve: {id}", id=paid.id))
     elif paid.refusal is not None:
         _tell_refusal(circle, paid.refusal.bank, paid.refusal.code, paid.refusal.detail)
     else:

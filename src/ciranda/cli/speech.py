@@ -132,7 +132,25 @@ _PORTUGUESE = {
     "Paid: {amount}.": "Pago: {amount}.",
     "Refused by {bank}: {reason}": "Recusado pelo {bank}: {reason}",
     "Refused: {reason}": "Recusado: {reason}",
-    "Another holder of the account must approve: {id}": "Outro titular da conta precisa aprovar: {id}",
+    "All other holders of the account must approve: {id}": (
+        "Todos os outros titulares da conta precisam aprovar: {id}"
+    ),
+    # What needs all signatures.
+    "Nothing awaits your approval.": "Nada aguarda sua aprovação.",
+    "Refused. It will not happen.": "Recusado. Não vai acontecer.",
+    "Approved by you; others must still approve.": "Aprovado por você; ainda faltam outros titulares.",
+    "Approved by all: the mandate is given.": "Aprovado por todos: a autorização está dada.",
+    "asked by": "pedido por",
+    "missing": "faltam",
+    "what": "o quê",
+    "mandate": "autorização",
+    "Once they have, {bank} may use {account}, with this token:": (
+        "Depois disso, o {bank} pode usar {account}, com este código:"
+    ),
+    "All holders of {account} must sign: ciranda mandate give, then ciranda approve.": (
+        "Todos os titulares de {account} precisam assinar: ciranda mandate give, depois ciranda approve."
+    ),
+    "{id} is neither a payment's id nor a mandate's.": "{id} não é o id de um pagamento nem de uma autorização.",
     "Not decided yet. It will be: ciranda payments {id}": "Ainda não decidido. Será: ciranda payments {id}",
     "No payments yet.": "Nenhum pagamento ainda.",
     "Say SOURCE TARGET AMOUNT, or --from ACCOUNT=AMOUNT (once or more) and --to ACCOUNT.": (
@@ -181,6 +199,7 @@ _PORTUGUESE = {
     "second_factor_required": "Isto pede um código novo do seu segundo fator: --code.",
     "second_factor_exists": "Seu segundo fator já está ligado.",
     "forbidden": "Isto cabe ao operador do banco.",
+    "already_decided": "Todos os titulares já aprovaram: não é mais possível recusar.",
     "not_found": "Não existe, ou não é seu.",
     "document_taken": "Este documento já tem cadastro neste banco.",
     "over_cash_limit": "É mais dinheiro do que você pode receber ou pagar de uma vez.",

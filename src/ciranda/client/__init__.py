@@ -8,7 +8,9 @@ async with BankClient("http://127.0.0.1:8102") as bank:
 from ciranda.client.answer import (
     Account,
     Action,
+    Approvals,
     Audit,
+    Awaiting,
     Balances,
     BankCard,
     Counts,
@@ -34,6 +36,7 @@ from ciranda.client.answer import (
     Result,
     SecondFactor,
     Session,
+    Signed,
     Use,
 )
 from ciranda.client.bank import BankAway, BankClient, ProblemError, new_key
@@ -42,7 +45,9 @@ from ciranda.client.order import BatchedPayment, Order
 __all__ = [
     "Account",
     "Action",
+    "Approvals",
     "Audit",
+    "Awaiting",
     "Balances",
     "BankAway",
     "BankCard",
@@ -73,6 +78,7 @@ __all__ = [
     "Result",
     "SecondFactor",
     "Session",
+    "Signed",
     "Use",
     "new_key",
 ]

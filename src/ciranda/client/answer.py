@@ -149,6 +149,24 @@ class PaidTransfer(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
 
 
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    document: str
+    """Masked, like the name, for those who share no account with this holder."""
+    name: str
+    at: str
+
+
+class Approvals(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose signatures are there, of what needs those of all holders."""
+
+    asked_by: Customer
+    asked_at: str
+    expires_at: str
+    approved: list[Signed]
+    missing: list[Customer]
+    refused_by: Customer | None
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     kind: Kind
@@ -163,6 +181,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     refusal: PaymentRefusal | None = None
     witnesses: list[str] | None = None
     """The banks that keep a copy of the decision, of a payment between banks."""
+    approvals: Approvals | None = None
+    """If it needs or needed the signatures of all holders."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +206,11 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
     revoked_at: str | None
     used: int
+    approved_at: str | None
+    """None while not all holders have signed who must."""
+    status: str
+    """`awaiting_approval`, `given` or `ended`."""
+    approvals: Approvals | None = None
     per_day: int | None = None
     used_today: int = 0
     starts_at: str | None = None
@@ -227,6 +252,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     spent_today: int
     spent_tonight: int | None
     """None by day."""
+
+
+class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What needs one's own signature: a payment or a mandate."""
+
+    id: str
+    kind: str
+    payment: Payment | None = None
+    mandate: Mandate | None = None
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from ciranda.client.answer import (
     Account,
     Action,
     Audit,
+    Awaiting,
     BankCard,
     Customer,
     Enrolment,
@@ -50,6 +51,8 @@ Item = TypeVar("Item")
 
 Again = Literal["always", "unsent"]
 """When a call may be repeated: at any failure, or only when the bank surely did not get to work on it."""
+
+Word = Literal["approve", "refuse"]
 
 Body = dict[str, Any]
 
@@ -290,6 +293,25 @@ class BankClient:
 
     async def payment(self, id: str) -> Payment:
         return await self._get(f"/v1/payments/{quote(id, safe='')}", Payment)
+
+    # What needs the signatures of all holders.
+
+    async def approvals(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Awaiting]:
+        """What awaits one's own signature, newest first."""
+        return await self._page("/v1/approvals" + _query(limit=limit, cursor=cursor), "approvals", Awaiting)
+
+    async def approve_payment(
+        self, id: str, decision: Word = "approve", *, code: str | None = None
+    ) -> Payment:
+        """The payment: refused by oneself; still waiting for others; or begun, and then as from `pay`."""
+        path = f"/v1/payments/{quote(id, safe='')}/approvals"
+        return await self._ask("POST", path, Payment, _body(decision=decision), code=code)
+
+    async def approve_mandate(
+        self, id: str, decision: Word = "approve", *, code: str | None = None
+    ) -> Mandate:
+        path = f"/v1/mandates/{quote(id, safe='')}/approvals"
+        return await self._ask("POST", path, Mandate, _body(decision=decision), code=code)
 
     # Permissions.
 

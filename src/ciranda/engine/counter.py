@@ -4,6 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from ciranda.engine.approval import WAIT_MS, Approval, Subject
 from ciranda.engine.input import (
     ChangeAccount,
     GiveMandate,
@@ -15,6 +16,7 @@ from ciranda.engine.input import (
     SetLimits,
 )
 from ciranda.engine.key import Claim, Key, used
+from ciranda.engine.mandate import Mandate
 from ciranda.engine.reply import (
     AccountMade,
     DenialCode,
@@ -26,13 +28,14 @@ from ciranda.engine.reply import (
     Reply,
 )
 from ciranda.engine.view import Step, View, Writes
-from ciranda.identity import AccountId, kind_of
-from ciranda.instant import Instant
+from ciranda.engine.waiting import is_full, leave, never_given, parties, wait
+from ciranda.identity import AccountId, Document, kind_of
+from ciranda.instant import Instant, later
 from ciranda.ledger.account import AccountKind, AccountStatus, customers_account
 
 
 def open_account(view: View, order: OpenAccount, now: Instant) -> Step:
-    """One individual account for each person in this bank; any number of the others."""
+    """One individual account for each person in this bank, not counting closed ones; any number of the others."""
     key = _used(view, order.claim)
     if key is not None:
         opened = view.accounts.get(AccountId(key.made or ""))
@@ -46,7 +49,9 @@ def open_account(view: View, order: OpenAccount, now: Instant) -> Step:
     person = kind_of(order.caller) == "person"
     match order.kind:
         case AccountKind.INDIVIDUAL:
-            wrong_kind, exists = not person, caller.individual is not None
+            present = None if caller.individual is None else view.accounts[caller.individual]
+            exists = present is not None and present.status is not AccountStatus.CLOSED
+            wrong_kind = not person
         case AccountKind.BUSINESS:
             wrong_kind, exists = person, False
         case _:
@@ -97,8 +102,12 @@ def give_mandate(view: View, order: GiveMandate, now: Instant) -> Step:
         given = view.mandates.get(key.made or "")
         if given is None:
             return _repeated(key)
-        as_given = replace(given, used=0, revoked_at=None, paused_at=None)
-        return Step(writes=Writes(), reply=MandateMade(mandate=as_given))
+        approval = view.approvals.get(given.id)
+        if approval is None:
+            as_given = replace(given, used=0, revoked_at=None, paused_at=None)
+            return Step(writes=Writes(), reply=MandateMade(mandate=as_given))
+        over = approval.ended_at is not None and approval.missing
+        return Step(writes=Writes(), reply=never_given(approval) if over else MandateMade(mandate=given))
     mandate = order.mandate
     account = view.accounts.get(mandate.account)
     if account is None or mandate.giver not in account.holders:
@@ -107,31 +116,47 @@ def give_mandate(view: View, order: GiveMandate, now: Instant) -> Step:
         return _denied(order.claim, DenialCode.CLOSED_ACCOUNT, now)
     if not view.bank.deals_with(mandate.initiator):
         return _denied(order.claim, DenialCode.UNKNOWN_BANK, now)
-    if account.signatures == "all" and "pay" in mandate.scopes:
-        # One holder's word is not enough to pay, so it is not enough to let another bank pay.
-        return _denied(order.claim, DenialCode.NOT_PERMITTED, now)
-    writes = Writes(mandates={mandate.id: mandate})
+    # One holder's word is not enough to pay, so it is not enough to let another bank pay.
+    signers = parties(view, [account.id])
+    if is_full(view, signers):
+        return _denied(order.claim, DenialCode.LIMIT_EXCEEDED, now)
+    mandate = replace(mandate, approved_at=None if signers else now)
+    writes = Writes()
+    if signers:
+        expires_at = min(mandate.expires_at, later(now, WAIT_MS))
+        writes = wait(view, mandate.id, Subject.MANDATE, mandate.giver, signers, expires_at, now)
+    writes.mandates = {mandate.id: mandate}
     return _made(order.claim, mandate.id, writes, MandateMade(mandate=mandate), now)
 
 
 def revoke_mandate(view: View, order: RevokeMandate, now: Instant) -> Step:
-    mandate = view.mandates.get(order.id)
-    if mandate is None or mandate.giver != order.caller:
+    """What all holders signed, any of them may end."""
+    mandate, approval = view.mandates.get(order.id), view.approvals.get(order.id)
+    if mandate is None or not _gave(order.caller, mandate, approval):
         return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
     if mandate.revoked_at is not None:
         return Step(writes=Writes(), reply=Removed())
-    return Step(writes=Writes(mandates={mandate.id: replace(mandate, revoked_at=now)}), reply=Removed())
+    writes = Writes()
+    if approval is not None and approval.ended_at is None:
+        writes = leave(view, approval, order.caller, now)
+    writes.mandates = {mandate.id: replace(mandate, revoked_at=now)}
+    return Step(writes=writes, reply=Removed())
 
 
 def pause_mandate(view: View, order: PauseMandate, now: Instant) -> Step:
-    """While it is paused it allows nothing; what was promised under it stands."""
-    mandate = view.mandates.get(order.id)
-    if mandate is None or mandate.giver != order.caller or mandate.revoked_at is not None:
+    """While it is paused it allows nothing; what was promised under it stands. What all holders signed, any of them
+    may pause, and resume."""
+    mandate, approval = view.mandates.get(order.id), view.approvals.get(order.id)
+    if mandate is None or not _gave(order.caller, mandate, approval) or mandate.revoked_at is not None:
         return Step(writes=Writes(), reply=Denied(code=DenialCode.NOT_FOUND))
     if order.paused == (mandate.paused_at is not None):
         return Step(writes=Writes(), reply=MandateMade(mandate=mandate))
     mandate = replace(mandate, paused_at=now if order.paused else None)
     return Step(writes=Writes(mandates={mandate.id: mandate}), reply=MandateMade(mandate=mandate))
+
+
+def _gave(caller: Document, mandate: Mandate, approval: Approval | None) -> bool:
+    return caller in ((mandate.giver,) if approval is None else approval.holders)
 
 
 def set_limits(view: View, order: SetLimits, now: Instant) -> Step:

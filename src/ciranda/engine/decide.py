@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ciranda.agreement.message import Violated, payment_of
 from ciranda.engine.answering import answer
+from ciranda.engine.approving import decline, expire, sign
 from ciranda.engine.concluding import accept, take_ballot
 from ciranda.engine.counter import (
     change_account,
@@ -27,6 +28,8 @@ from ciranda.engine.input import (
     Begin,
     ChangeAccount,
     Decide,
+    Decline,
+    Expire,
     GiveMandate,
     Heard,
     Input,
@@ -38,6 +41,7 @@ from ciranda.engine.input import (
     RemoveLink,
     RevokeMandate,
     SetLimits,
+    Sign,
     TakeBallot,
     Told,
 )
@@ -70,6 +74,12 @@ def decide(view: View, input: Input, now: Instant) -> Step:
             return _told(view, input)
         case Postpone():
             return _postponed(view, input)
+        case Sign():
+            return sign(view, input, now)
+        case Decline():
+            return decline(view, input, now)
+        case Expire():
+            return expire(view, input, now)
         case OpenAccount():
             return open_account(view, input, now)
         case ChangeAccount():

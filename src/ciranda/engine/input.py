@@ -9,6 +9,7 @@ import msgspec
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import AgreementQuestion, Decision
+from ciranda.engine.approval import Subject
 from ciranda.engine.key import Claim
 from ciranda.engine.limits import Span
 from ciranda.engine.link import Link
@@ -33,7 +34,8 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
 
     id: EndToEndId
     kind: Kind
-    claim: Claim
+    claim: Claim | None
+    """None when it is begun because the last holder has signed: the key was used when it was asked for."""
     caller: Document | None
     """The customer whose session asks; None for the operator."""
     transfers: tuple[Transfer, ...]
@@ -45,6 +47,8 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
     deadline: Instant
     unreachable: frozenset[Ispb]
     """Members known to be down (PROTOCOL 1.3 and 5.8)."""
+    sealed: bytes | None = None
+    """The tokens again, encrypted, where some came: kept if the payment has to wait for signatures."""
 
 
 class Decide(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +108,31 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
     sender: Ispb
     question: AgreementQuestion
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """A holder signs what awaits the signatures of all."""
+
+    subject: Subject
+    id: str
+    caller: Document
+    begin: Begin | None
+    """For a payment, what begins it if nobody's signature is missing any more: as if it were asked for now."""
+
+
+class Decline(msgspec.Struct, frozen=True, kw_only=True):
+    """A holder does not want it: that is the end of it."""
+
+    subject: Subject
+    id: str
+    caller: Document
+
+
+class Expire(msgspec.Struct, frozen=True, kw_only=True):
+    """The holders' time may be over."""
+
+    subject: Subject
+    id: str
 
 
 class OpenAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +253,9 @@ Input = (
     | Told
     | Postpone
     | Heard
+    | Sign
+    | Decline
+    | Expire
     | OpenAccount
     | ChangeAccount
     | GiveMandate

@@ -20,7 +20,7 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     account: Address
     giver: Document
-    """The holder who gave it."""
+    """The holder who gave it, or asked the others to sign it with them."""
     initiator: Ispb
     payer: Document
     """The initiator's customer who may use it, and nobody else."""
@@ -32,6 +32,8 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Instant
     expires_at: Instant
     revoked_at: Instant | None
+    approved_at: Instant | None
+    """When everyone who must sign had signed; None while, or because, somebody has not."""
     per_day: int | None = None
     """By the calendar and the clock of the bank that holds the account."""
     starts_at: Instant | None = None
@@ -44,6 +46,7 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True):
             and self.account == account
             and self.initiator == initiator
             and self.payer == payer
+            and self.approved_at is not None
             and self.revoked_at is None
             and self.paused_at is None
             and (self.starts_at is None or now >= self.starts_at)

@@ -1,13 +1,14 @@
 """What a batch of inputs needs to read before it can be decided on.
 
 The order of the functions is the one global order in which rows are locked: proposals, operators, keys, customers,
-payments, mandates, accounts, links, limits, what was spent; each kind by id. Later ones look at what the earlier ones
-found. From the keys on they are given the inputs with the deeds that operators' acts carry (`with_deeds`).
+payments, mandates, accounts, links, limits, what was spent, approvals, queues; each kind by id. Later ones look at what the
+earlier ones found. From the keys on they are given the inputs with the deeds that operators' acts carry (`with_deeds`).
 """
 
 from collections.abc import Iterable, Sequence
 
 from ciranda.agreement.message import Prepare, payment_of
+from ciranda.engine.approval import Subject
 from ciranda.engine.input import (
     Accept,
     Act,
@@ -16,8 +17,10 @@ from ciranda.engine.input import (
     Begin,
     ChangeAccount,
     Decide,
+    Decline,
     Deed,
     EndOperator,
+    Expire,
     GiveMandate,
     Heard,
     Input,
@@ -32,6 +35,7 @@ from ciranda.engine.input import (
     RevokeMandate,
     SetCreditLimit,
     SetLimits,
+    Sign,
     TakeBallot,
     Told,
 )
@@ -154,6 +158,10 @@ def records(inputs: Sequence[Work], view: View) -> set[EndToEndId]:
                 made = _made(input.claim, view)
                 if made is not None:
                     ids.add(EndToEndId(made))
+            case Sign(subject=Subject.PAYMENT) | Decline(subject=Subject.PAYMENT):
+                ids.add(EndToEndId(input.id))
+            case Expire(subject=Subject.PAYMENT):
+                ids.add(EndToEndId(input.id))
             case _:
                 pass
     return ids
@@ -164,14 +172,15 @@ def mandates(inputs: Sequence[Work], view: View) -> set[str]:
     secret = view.bank.mandate_secret
     for input in inputs:
         match input:
-            case Begin():
-                ids.update(id_of(token, secret) for token in input.tokens if token is not None)
+            case Begin(tokens=tokens) | Sign(begin=Begin(tokens=tokens)):
+                ids.update(id_of(token, secret) for token in tokens if token is not None)
             case Heard(question=Prepare(permissions=permissions)):
                 ids.update(id_of(permission.mandate, secret) for permission in permissions)
             case GiveMandate(claim=claim):
                 ids.add(_made(claim, view))
-            case RevokeMandate(id=id) | PauseMandate(id=id):
-                ids.add(id)
+            case RevokeMandate() | PauseMandate() | Sign() | Decline() | Expire():
+                if _is_about_mandate(input):
+                    ids.add(input.id)
             case _:
                 pass
     for record in _stored(view):
@@ -187,16 +196,22 @@ def accounts(inputs: Sequence[Work], view: View) -> set[AccountId]:
                 _add_accounts(ids, input.transfers, view)
             case Heard(question=Prepare(parts=parts)):
                 _add_accounts(ids, (part.transfer for part in parts), view)
-            case OpenAccount(claim=claim):
+            case OpenAccount(claim=claim, caller=caller):
                 made = _made(claim, view)
                 if made is not None:
                     ids.add(AccountId(made))
+                customer = view.customers.get(caller)
+                if customer is not None and customer.individual is not None:
+                    ids.add(customer.individual)
             case ChangeAccount(account=account) | SetLimits(account=account):
                 ids.add(account)
             case SetCreditLimit(peer=peer):
                 ids.add(clearing(peer))
             case GiveMandate(mandate=mandate):
                 ids.add(mandate.account)
+            case RevokeMandate() | Sign() | Decline() | Expire():
+                if _is_about_mandate(input) and input.id in view.mandates:
+                    ids.add(view.mandates[input.id].account)
             case _:
                 pass
     for record in _stored(view):
@@ -222,7 +237,7 @@ def limits(inputs: Sequence[Work], view: View) -> set[AccountId]:
     ids: set[AccountId] = set()
     for input in inputs:
         match input:
-            case Begin(transfers=transfers):
+            case Begin(transfers=transfers) | Sign(begin=Begin(transfers=transfers)):
                 ids.update(leaving(transfers, view.bank.ispb))
             case Heard(question=Prepare(parts=parts)):
                 ids.update(leaving([part.transfer for part in parts], view.bank.ispb))
@@ -240,6 +255,28 @@ def spent(view: View, now: Instant) -> set[SpentKey]:
     keys.update((mandate.id, today) for mandate in view.mandates.values() if mandate.per_day is not None)
     keys.update((account, period) for account in view.chosen for period in periods_of(now))
     return keys
+
+
+def approvals(inputs: Sequence[Work], view: View) -> set[str]:
+    """What is signed, refused or ended, or was asked for before under a key that is used again."""
+    ids: set[str | None] = set()
+    for input in inputs:
+        match input:
+            case Sign() | Decline() | Expire() | RevokeMandate() | PauseMandate():
+                ids.add(input.id)
+            case GiveMandate(claim=claim):
+                ids.add(_made(claim, view))
+            case _:
+                pass
+    return {id for id in ids if id is not None}
+
+
+def queues(view: View) -> set[AccountId]:
+    return {account.id for account in view.accounts.values() if account.signatures == "all"}
+
+
+def _is_about_mandate(input: RevokeMandate | PauseMandate | Sign | Decline | Expire) -> bool:
+    return isinstance(input, RevokeMandate | PauseMandate) or input.subject is Subject.MANDATE
 
 
 def _made(claim: Claim | None, view: View) -> str | None:

@@ -58,7 +58,7 @@ def act(view: View, order: Act, now: Instant) -> Step:
             return _reject(view, order, order.deed, now)
         case Trespass():
             raise AssertionError("a trespass is always denied")
-        case Begin() if (made := _made(view, order.deed.claim)) is not None:
+        case Begin() if (made := _made(view, _claim(order.deed))) is not None:
             if made in view.records:
                 return begin(view, order.deed, now)
             return Step(writes=Writes(), reply=Proposed(id=made))
@@ -165,7 +165,7 @@ def _propose(order: Act, deed: Deed, now: Instant) -> Step:
     )
     writes = Writes(proposals={proposal.id: proposal})
     if isinstance(deed, Begin):
-        claim = deed.claim
+        claim = _claim(deed)
         writes.keys = {(claim.scope, claim.key): used(claim, proposal.id, None, now)}
     terms = {**terms_of(deed), "proposal": proposal.id}
     step = Step(writes=writes, reply=Proposed(id=proposal.id))
@@ -246,7 +246,7 @@ def deed_of(proposal: Proposal) -> Deed:
     deed = proposal.deed
     if not isinstance(deed, Begin):
         return deed
-    return replace(deed, claim=Claim(scope="proposals", key=proposal.id, body=deed.claim.body))
+    return replace(deed, claim=Claim(scope="proposals", key=proposal.id, body=_claim(deed).body))
 
 
 # The deeds.
@@ -403,6 +403,11 @@ def _actor(view: View, name: str) -> Operator | None:
 
 def _amount(order: Begin) -> int:
     return sum(transfer.amount for transfer in order.transfers)
+
+
+def _claim(cash: Begin) -> Claim:
+    assert cash.claim is not None, "cash is asked for under a key"
+    return cash.claim
 
 
 def _made(view: View, claim: Claim) -> str | None:

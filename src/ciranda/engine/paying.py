@@ -1,13 +1,16 @@
 """A client's order: what this bank can say about it alone, and the beginning of what it cannot (PROTOCOL 5.1).
 
-A payment inside the bank is booked here, at once (PROTOCOL 1.5). One that concerns other banks is *prepared*: its own
-bookings are placed, and its header, which never changes, is made. A refusal is recorded under its key like a success.
+A payment out of an account that needs all its holders' signatures waits, with nothing held, and is begun by the same
+code when the last of them has signed. One inside the bank is booked here, at once (PROTOCOL 1.5). One that concerns other
+banks is *prepared*: its own bookings are placed, and its header, which never changes, is made. A refusal is recorded
+under its key like a success.
 """
 
 from collections.abc import Sequence
 
 from ciranda.agreement.header import Header, Part, choose_witnesses, digest, leaf
 from ciranda.agreement.participant import State
+from ciranda.engine.approval import WAIT_MS, Party, Subject
 from ciranda.engine.counting import count
 from ciranda.engine.input import GRACE_MS, Begin
 from ciranda.engine.key import used
@@ -16,6 +19,7 @@ from ciranda.engine.placing import booked, place
 from ciranda.engine.record import Clause, Record, bookings_of
 from ciranda.engine.reply import Paid
 from ciranda.engine.view import Step, View, Writes
+from ciranda.engine.waiting import is_full, parties, wait
 from ciranda.identity import VAULT, Address, EndToEndId, Ispb, bank_of
 from ciranda.instant import Instant, later
 from ciranda.ledger.booking import Book
@@ -24,12 +28,17 @@ from ciranda.refusal import PRECEDENCE, Code, Refusal
 
 
 def begin(view: View, order: Begin, now: Instant) -> Step:
+    assert order.claim is not None, "what a client orders has a key"
     key = view.keys.get((order.claim.scope, order.claim.key))
     if key is not None:
         # Used before, with the same body: the same payment.
         assert key.made is not None, "an order's key always leads to a payment"
         return Step(writes=Writes(), reply=Paid(record=view.records[EndToEndId(key.made)]))
+    return start(view, order, now, signed=False)
 
+
+def start(view: View, order: Begin, now: Instant, *, signed: bool) -> Step:
+    """Every check, and then the beginning. `signed`: all holders of all sources have approved it."""
     permitted, codes = _permissions(view, order, now)
     codes += _impossibilities(view, order)
     if codes:
@@ -40,11 +49,14 @@ def begin(view: View, order: Begin, now: Instant) -> Step:
     codes = place(view, book, permitted, now)
     if banks & order.unreachable:
         codes.append(Code.BANK_UNREACHABLE)
-    if _awaits_signatures(view, permitted, order):
+    signers = () if signed else _signers(view, permitted, order)
+    if signers:
         # Nothing is held meanwhile, so that the money must be there only when the last holder has signed.
         codes = [code for code in codes if PRECEDENCE[code] < PRECEDENCE[Code.INSUFFICIENT_FUNDS]]
+        if is_full(view, signers):
+            codes.append(Code.LIMIT_EXCEEDED)
         if not codes:
-            return _step(order, _record(order, permitted, State.AWAITING_APPROVAL, now), Writes(), now)
+            return _awaiting(view, order, permitted, signers, now)
     if codes:
         return _refused(view, order, permitted, codes, now, away=sorted(banks & order.unreachable))
 
@@ -112,14 +124,21 @@ def _impossibilities(view: View, order: Begin) -> list[Code]:
     return codes
 
 
-def _awaits_signatures(view: View, clauses: tuple[Clause, ...], order: Begin) -> bool:
-    """Whether a source needs all its holders' signatures: one of them alone never pays from it."""
-    return order.kind is Kind.PAYMENT and any(
-        clause.mandate is None
-        and clause.transfer.source in view.accounts
-        and view.accounts[clause.transfer.source].signatures == "all"
-        for clause in clauses
-    )
+def _signers(view: View, clauses: tuple[Clause, ...], order: Begin) -> tuple[Party, ...]:
+    """The sources that need all their holders' signatures. For what a mandate allows they have given them."""
+    if order.kind is not Kind.PAYMENT:
+        return ()
+    return parties(view, (clause.transfer.source for clause in clauses if clause.mandate is None))
+
+
+def _awaiting(
+    view: View, order: Begin, clauses: tuple[Clause, ...], signers: tuple[Party, ...], now: Instant
+) -> Step:
+    assert order.caller is not None, "an operator does not pay"
+    record = _record(order, clauses, State.AWAITING_APPROVAL, now)
+    expires_at = later(now, WAIT_MS)
+    writes = wait(view, order.id, Subject.PAYMENT, order.caller, signers, expires_at, now, order.sealed)
+    return _step(order, record, writes, now)
 
 
 def _prepared(
@@ -206,5 +225,6 @@ def _record(
 
 def _step(order: Begin, record: Record, writes: Writes, now: Instant) -> Step:
     writes.records = {record.id: record}
-    writes.keys = {(order.claim.scope, order.claim.key): used(order.claim, record.id, None, now)}
-    return Step(writes=writes, reply=Paid(record=record))
+    if order.claim is not None:
+        writes.keys = {(order.claim.scope, order.claim.key): used(order.claim, record.id, None, now)}
+    return Step(writes=writes, reply=Paid(record=record, begun=True))

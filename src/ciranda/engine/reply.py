@@ -24,6 +24,9 @@ class DenialCode(StrEnum):
     NOT_PERMITTED = "not_permitted"
     UNKNOWN_BANK = "unknown_bank"
     CLOSED_ACCOUNT = "closed_account"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    DEADLINE_PASSED = "deadline_passed"
+    ALREADY_DECIDED = "already_decided"
     BALANCE_NOT_ZERO = "balance_not_zero"
     LIMITS_OFF = "limits_off"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
@@ -43,6 +46,8 @@ class Paid(msgspec.Struct, frozen=True, kw_only=True):
     """A payment's record, as it now stands. Its id is the order's own, unless the key had been used before."""
 
     record: Record
+    begun: bool = False
+    """Whether it was this very input that began it, and nobody else goes on with it."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ciranda.engine.action import Action
+from ciranda.engine.approval import Approval, Queue
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Key
@@ -41,6 +42,8 @@ class Writes(msgspec.Struct, kw_only=True):
     """Accounts that are new: to be inserted, never to replace another."""
     links: dict[tuple[Document, Address], Link | None] = {}
     """None removes the link."""
+    approvals: dict[str, Approval] = {}
+    queues: dict[AccountId, Queue] = {}
     chosen: dict[AccountId, Limits] = {}
     """What holders chose as their accounts' limits."""
     spent: dict[SpentKey, Spent] = {}
@@ -71,6 +74,10 @@ class Writes(msgspec.Struct, kw_only=True):
             self.opened.update(later.opened)
         if later.links:
             self.links.update(later.links)
+        if later.approvals:
+            self.approvals.update(later.approvals)
+        if later.queues:
+            self.queues.update(later.queues)
         if later.chosen:
             self.chosen.update(later.chosen)
         if later.spent:
@@ -113,6 +120,8 @@ class View:
         self.mandates: dict[str, Mandate] = {}
         self.accounts: dict[AccountId, Account] = {}
         self.links: dict[tuple[Document, Address], Link] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.queues: dict[AccountId, Queue] = {}
         self.chosen: dict[AccountId, Limits] = {}
         """Of every account that was asked for, also where its holders chose nothing."""
         self.spent: dict[SpentKey, Spent] = {}
@@ -136,6 +145,8 @@ class View:
                 self.links.pop(owner_and_account, None)
             else:
                 self.links[owner_and_account] = link
+        self.approvals.update(writes.approvals)
+        self.queues.update(writes.queues)
         self.chosen.update(writes.chosen)
         self.spent.update(writes.spent)
 

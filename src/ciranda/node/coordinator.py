@@ -17,7 +17,7 @@ from ciranda.agreement.header import Part
 from ciranda.agreement.message import Busy, Decision, Done, Permission, Prepare, Tell, Vote
 from ciranda.agreement.participant import State
 from ciranda.engine.bank import Bank
-from ciranda.engine.input import GRACE_MS, Begin, Decide, Told
+from ciranda.engine.input import GRACE_MS, Begin, Decide, Decline, Sign, Told
 from ciranda.engine.paying import parts_of
 from ciranda.engine.record import Record
 from ciranda.engine.reply import Denied, Known, Paid, Reply
@@ -58,7 +58,7 @@ class Coordinator:
 
     async def pay(self, begin: Begin) -> Record | Denied:
         """The payment's outcome, or its record as it stands when the client has waited long enough."""
-        return await self._follow(begin, _outcome_of(await self._offer(begin)))
+        return await self._follow(begin, await self._offer(begin))
 
     async def pay_all(self, begins: Sequence[Begin]) -> list[Record | Denied]:
         """Many at once; each is atomic by itself."""
@@ -68,12 +68,18 @@ class Coordinator:
         outcomes = [_outcome_of(reply) for reply in replies]
         # Only what leaves the bank is followed: the rest is known, and needs no task of its own.
         open_ones = [place for place, outcome in enumerate(outcomes) if _is_open(outcome)]
-        followed = await asyncio.gather(
-            *(self._follow(begins[place], outcomes[place]) for place in open_ones)
-        )
+        followed = await asyncio.gather(*(self._follow(begins[place], replies[place]) for place in open_ones))
         for place, outcome in zip(open_ones, followed, strict=True):
             outcomes[place] = outcome
         return outcomes
+
+    async def sign(self, order: Sign) -> Record | Denied:
+        """Like `pay`, once nobody's signature is missing any more; until then the record as it waits."""
+        assert order.begin is not None, "a payment is approved with what begins it"
+        return await self._follow(order.begin, await self._offer(order))
+
+    async def decline(self, order: Decline) -> Record | Denied:
+        return _outcome_of(await self._offer(order))
 
     def attempting(self, id: EndToEndId) -> bool:
         """Whether the attempt that began the payment still lives here."""
@@ -105,16 +111,17 @@ class Coordinator:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _offer(self, begin: Begin) -> "asyncio.Future[Any]":
+    def _offer(self, order: Begin | Sign | Decline) -> "asyncio.Future[Any]":
         if len(self._attempts) >= ATTEMPTS_MAX:
             raise Overloaded
-        return self._batches.offer(begin)
+        return self._batches.offer(order)
 
-    async def _follow(self, begin: Begin, outcome: Record | Denied) -> Record | Denied:
+    async def _follow(self, begin: Begin, reply: Reply) -> Record | Denied:
+        outcome = _outcome_of(reply)
         if not _is_open(outcome):
             return outcome
         record = outcome
-        if record.id == begin.id:
+        if isinstance(reply, Paid) and reply.begun:
             attempt = asyncio.create_task(self._attempt(begin, record))
             self._attempts[record.id] = attempt
             attempt.add_done_callback(lambda task: self._ended(record.id, task))

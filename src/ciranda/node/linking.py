@@ -1,7 +1,6 @@
 """Links: one's accounts at other banks, seen and spent from this one.
 
-The mandate's token that makes a link work is kept encrypted (AES-256-GCM), bound to its owner and account: a copy of
-the database does not open it.
+The mandate's token that makes a link work is kept sealed, bound to its owner and account.
 """
 
 import asyncio
@@ -9,8 +8,6 @@ from typing import cast
 
 import msgspec
 import structlog
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ciranda.agreement.message import AccountShown, FindPayee, Payee, ShowAccount
 from ciranda.engine.bank import Bank
@@ -22,12 +19,12 @@ from ciranda.identity import Address, Document, bank_of
 from ciranda.node.answers import Answers
 from ciranda.node.batches import Batches
 from ciranda.node.order import LinkOrder
-from ciranda.ports import Clock, Dice, Peers, PeerUnreachable, Store
+from ciranda.node.seal import Seal
+from ciranda.ports import Clock, Peers, PeerUnreachable, Store
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 LOOK_TIMEOUT_MS = 2_000
-_NONCE_BYTES = 12
 
 
 class LinkedAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +43,7 @@ class Linking:
         peers: Peers,
         answers: Answers,
         clock: Clock,
-        dice: Dice,
-        sealing_key: bytes,
+        seal: Seal,
     ) -> None:
         self._bank = bank
         self._store = store
@@ -55,8 +51,7 @@ class Linking:
         self._peers = peers
         self._answers = answers
         self._clock = clock
-        self._dice = dice
-        self._cipher = AESGCM(sealing_key)
+        self._seal = seal
 
     async def payee(self, address: Address) -> Payee | None:
         """Any account of the consortium, as one may see it before paying. Raises PeerUnreachable."""
@@ -83,7 +78,7 @@ class Linking:
         link = Link(
             owner=order.caller,
             account=order.account,
-            sealed=self._seal(order.caller, order.account, order.token),
+            sealed=self._seal.close(order.token.encode(), _bond(order.caller, order.account)),
             scopes=shown.scopes,
             shown=msgspec.json.encode(shown),
             created_at=self._clock.now(),
@@ -125,18 +120,16 @@ class Linking:
             link=link, account=_without_balances(link), reachable=self._peers.reachable(bank)
         )
 
-    def _seal(self, owner: Document, account: Address, token: str) -> bytes:
-        nonce = self._dice.bits(8 * _NONCE_BYTES).to_bytes(_NONCE_BYTES, "big")
-        return nonce + self._cipher.encrypt(nonce, token.encode(), f"{owner}.{account}".encode())
-
     def _open(self, link: Link) -> str | None:
         """None if the bank's secret has changed since: then the link must be made again."""
-        nonce, sealed = link.sealed[:_NONCE_BYTES], link.sealed[_NONCE_BYTES:]
-        try:
-            return self._cipher.decrypt(nonce, sealed, f"{link.owner}.{link.account}".encode()).decode()
-        except InvalidTag:
+        token = self._seal.open(link.sealed, _bond(link.owner, link.account))
+        if token is None:
             log.warning("link_cannot_be_opened", account=link.account)
-            return None
+        return None if token is None else token.decode()
+
+
+def _bond(owner: Document, account: Address) -> str:
+    return f"{owner}.{account}"
 
 
 def _as_linked(link: Link) -> AccountShown:

@@ -8,20 +8,25 @@ import asyncio
 from collections.abc import Sequence
 from typing import Literal, cast
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
 from ciranda.agreement.message import AccountShown, Payee
+from ciranda.engine.approval import Approval, Subject
 from ciranda.engine.bank import Bank
 from ciranda.engine.input import (
     Begin,
     ChangeAccount,
+    Decline,
+    Expire,
     GiveMandate,
     OpenAccount,
     PauseMandate,
     RevokeMandate,
     SetCreditLimit,
     SetLimits,
+    Sign,
 )
 from ciranda.engine.key import KEPT_MS, Claim
 from ciranda.engine.limits import Span
@@ -29,7 +34,7 @@ from ciranda.engine.mandate import Mandate, token_of
 from ciranda.engine.operator import ROOT
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.record import Record
-from ciranda.engine.reply import AccountMade, Denied, LimitsSet, MandateMade, Paid
+from ciranda.engine.reply import AccountMade, DenialCode, Denied, LimitsSet, MandateMade, Paid
 from ciranda.identity import (
     ALPHANUMERICS,
     VAULT,
@@ -53,6 +58,7 @@ from ciranda.node.operators import Operators
 from ciranda.node.order import AccountOrder, LinkOrder, MandateOrder, Once, PaymentOrder
 from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
+from ciranda.node.seal import Seal
 from ciranda.node.second_factors import SecondFactors
 from ciranda.payment import Kind, banks_of
 from ciranda.period import start_of_day
@@ -64,6 +70,8 @@ BRANCH = "0001"
 ACCOUNT_DIGITS = 8
 NUMBER_TRIES = 5
 FORGET_EVERY_S = 600.0
+EXPIRE_EVERY_S = 30.0
+EXPIRE_AT_ONCE = 500
 
 
 class Node:
@@ -82,6 +90,7 @@ class Node:
         operators: Operators,
         second_factors: SecondFactors,
         heights: HeightKeeper,
+        seal: Seal,
         clock: Clock,
         dice: Dice,
     ) -> None:
@@ -97,6 +106,7 @@ class Node:
         self._recovery = recovery
         self._linking = linking
         self._heights = heights
+        self._seal = seal
         self._clock = clock
         self._dice = dice
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,6 +129,7 @@ class Node:
 
     async def hand_cash(self, by: str, order: PaymentOrder) -> Record | Proposal | Denied:
         """A deposit or a withdrawal by an operator, or the proposal that waits for a second one."""
+        assert order.once is not None, "cash is handed once"
         deed = await self._begin(order)
         scoped = deed.claim if by == ROOT else _claim(order.once, f"operator:{by}")
         done = await self.operators.do(by, replace(deed, claim=scoped))
@@ -140,16 +151,18 @@ class Node:
                 (
                     (_claim(order.once, order.caller), sum(transfer.amount for transfer in order.transfers))
                     for order in orders
+                    if order.once is not None
                 ),
             )
 
-    async def _begin(self, order: PaymentOrder) -> Begin:
+    async def _begin(self, order: PaymentOrder, id: EndToEndId | None = None) -> Begin:
         own, now = self.bank.ispb, self._clock.now()
         others = banks_of(order.transfers, own) - {own}
+        id = id or self._new_id(now)
         return Begin(
-            id=self._new_id(now),
+            id=id,
             kind=order.kind,
-            claim=_claim(order.once, order.caller),
+            claim=None if order.once is None else _claim(order.once, order.caller),
             caller=order.caller,
             transfers=order.transfers,
             tokens=await self._tokens(order),
@@ -160,7 +173,15 @@ class Node:
             reference=order.reference,
             deadline=later(now, self.bank.roster.deadline_ms),
             unreachable=self._down() if others else frozenset(),
+            sealed=self._sealed(id, order),
         )
+
+    def _sealed(self, id: EndToEndId, order: PaymentOrder) -> bytes | None:
+        """The tokens that the client gave, if the payment is one that may have to wait; the linked ones are kept."""
+        waits = any(bank_of(transfer.source) == self.bank.ispb for transfer in order.transfers)
+        if order.once is None or not waits or not any(order.tokens):
+            return None
+        return self._seal.close(msgspec.json.encode(order.tokens), id)
 
     def _down(self) -> frozenset[Ispb]:
         peers = self.bank.roster.peers_of(self.bank.ispb)
@@ -186,6 +207,52 @@ class Node:
         within_minute = now % 60_000
         tail = _base62(within_minute, 2)[1:] + _base62(self._dice.bits(47), 4)
         return make_end_to_end_id(self.bank.ispb, now, tail)
+
+    # What needs the signatures of all holders.
+
+    async def approve_payment(self, caller: Document, id: EndToEndId, code: str | None) -> Record | Denied:
+        """With the last approval it begins, and this is like `pay`. Raises CodeRequired and MustWait."""
+        record, approval = await self.store.payment(id), await self.approval(id)
+        if record is None or approval is None:
+            return Denied(code=DenialCode.NOT_FOUND)
+        if _awaits(approval, caller):
+            asked = [(_signature(caller, id), record.amount)]
+            await self.second_factors.demand_for_payments(caller, code, asked)
+        order = PaymentOrder(
+            once=None,
+            kind=record.kind,
+            caller=record.payer,
+            transfers=tuple(clause.transfer for clause in record.clauses),
+            tokens=self._unsealed(approval) or (None,) * len(record.clauses),
+            description=record.description,
+            reference=record.reference,
+        )
+        begin = await self._begin(order, id)
+        return await self._coordinator.sign(Sign(subject=Subject.PAYMENT, id=id, caller=caller, begin=begin))
+
+    def _unsealed(self, approval: Approval) -> tuple[str | None, ...] | None:
+        text = None if approval.sealed is None else self._seal.open(approval.sealed, approval.id)
+        return None if text is None else msgspec.json.decode(text, type=tuple[str | None, ...])
+
+    async def decline_payment(self, caller: Document, id: EndToEndId) -> Record | Denied:
+        return await self._coordinator.decline(Decline(subject=Subject.PAYMENT, id=id, caller=caller))
+
+    async def approve_mandate(self, caller: Document, id: str, code: str | None) -> Mandate | Denied:
+        """Raises CodeRequired and MustWait."""
+        approval = await self.approval(id)
+        if approval is not None and _awaits(approval, caller):
+            await self.second_factors.demand(caller, code, [_signature(caller, id)])
+        return await self._sign(Sign(subject=Subject.MANDATE, id=id, caller=caller, begin=None))
+
+    async def decline_mandate(self, caller: Document, id: str) -> Mandate | Denied:
+        return await self._sign(Decline(subject=Subject.MANDATE, id=id, caller=caller))
+
+    async def _sign(self, order: Sign | Decline) -> Mandate | Denied:
+        reply = await self.batches.offer(order)
+        return reply.mandate if isinstance(reply, MandateMade) else cast(Denied, reply)
+
+    async def approval(self, id: str) -> Approval | None:
+        return (await self.store.approvals([id])).get(id)
 
     # Accounts, mandates, links.
 
@@ -235,6 +302,7 @@ class Node:
             created_at=self._clock.now(),
             expires_at=order.expires_at,
             revoked_at=None,
+            approved_at=None,
             per_day=order.per_day,
             starts_at=order.starts_at,
         )
@@ -250,12 +318,11 @@ class Node:
     async def pause_mandate(self, caller: Document, id: str) -> Mandate | Denied:
         return await self._set_paused(caller, id, paused=True)
 
-    async def resume_mandate(self, caller: Document, id: str, code: str | None) -> Mandate | Denied:
+    async def resume_mandate(self, caller: Document, mandate: Mandate, code: str | None) -> Mandate | Denied:
         """It is as good as a new one. Raises CodeRequired and MustWait."""
-        mandate = await self.store.mandate(id)
-        if mandate is not None and mandate.giver == caller and mandate.paused_at is not None:
+        if mandate.paused_at is not None:
             await self.second_factors.demand(caller, code)
-        return await self._set_paused(caller, id, paused=False)
+        return await self._set_paused(caller, mandate.id, paused=False)
 
     async def _set_paused(self, caller: Document, id: str, *, paused: bool) -> Mandate | Denied:
         reply = await self.batches.offer(PauseMandate(caller=caller, id=id, paused=paused))
@@ -307,6 +374,7 @@ class Node:
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._heights.run(), name="heights"),
             asyncio.create_task(self._forget(), name="forgetting"),
+            asyncio.create_task(self._expire(), name="approvals"),
         ]
 
     async def drain(self, timeout_s: float) -> None:
@@ -360,10 +428,31 @@ class Node:
                 pass
             await asyncio.sleep(FORGET_EVERY_S)
 
+    async def _expire(self) -> None:
+        """Ends what the holders did not sign in time. Not at once: a database that was put back must be noticed first
+        (PROTOCOL 2.6), for what waits in it may have begun since."""
+        while True:
+            await asyncio.sleep(EXPIRE_EVERY_S)
+            try:
+                while late := await self.store.expired(self._clock.now(), EXPIRE_AT_ONCE):
+                    expiries = [Expire(subject=one.subject, id=one.id) for one in late]
+                    await asyncio.gather(*(self.batches.owe(expiry) for expiry in expiries))
+            except Unavailable:
+                pass
+
 
 def _claim(once: Once, caller: str | None) -> Claim:
     """The key's scope is the caller and the route."""
     return Claim(scope=f"{caller or 'operator'}/{once.route}", key=once.key, body=once.body)
+
+
+def _awaits(approval: Approval, holder: Document) -> bool:
+    return approval.ended_at is None and holder in approval.missing
+
+
+def _signature(holder: Document, id: str) -> Claim:
+    """What a code of the holder's second factor is bound to. It is given once, so it needs no client's key."""
+    return Claim(scope=f"{holder}/approvals", key=id, body="")
 
 
 _PAIRS = [high + low for high in ALPHANUMERICS for low in ALPHANUMERICS]

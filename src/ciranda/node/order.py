@@ -24,7 +24,8 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentOrder(msgspec.Struct, frozen=True, kw_only=True):
     """In a deposit each transfer's source is the vault; in a withdrawal its target is."""
 
-    once: Once
+    once: Once | None
+    """None for one that was asked for before, and is begun now that all have signed."""
     kind: Kind
     caller: Document | None
     """None for the operator."""

@@ -111,6 +111,10 @@ class Recovery:
 
     def _is_late(self, record: Record, now: int) -> bool:
         """By this bank's own clock alone: others' may be wrong."""
+        if record.coordinated_by(self._bank.ispb):
+            # It may have waited for signatures before it began.
+            assert record.header is not None, "what is undecided has left its bank, and has a header"
+            return now > record.header.deadline + GRACE_MS
         return now > record.created_at + self._bank.roster.deadline_ms + GRACE_MS
 
     async def _take(self, records: Iterable[Record]) -> None:

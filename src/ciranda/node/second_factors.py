@@ -15,8 +15,6 @@ from typing import Annotated, Literal
 import msgspec
 import pyotp
 import structlog
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec.structs import replace
 
 from ciranda.engine.attempts import NONE_YET, counted
@@ -28,6 +26,7 @@ from ciranda.instant import Instant
 from ciranda.money import AMOUNT_MAX
 from ciranda.node.attempts import MustWait
 from ciranda.node.mask import masked_document
+from ciranda.node.seal import Seal
 from ciranda.ports import Clock, Dice, Store
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -35,7 +34,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CODE = re.compile(r"[0-9]{6}")
 RECOVERY_CODE = re.compile(r"[a-z2-7]{4}(-[a-z2-7]{4}){3}")
 RECOVERY_CODES = 10
-_NONCE_BYTES = 12
 _SECRET_BITS = 160
 
 
@@ -63,7 +61,7 @@ class SecondFactors:
         store: Store,
         clock: Clock,
         dice: Dice,
-        sealing_key: bytes,
+        seal: Seal,
         issuer: str,
         rules: SecondFactorRules,
     ) -> None:
@@ -71,7 +69,7 @@ class SecondFactors:
         self._store = store
         self._clock = clock
         self._dice = dice
-        self._cipher = AESGCM(sealing_key)
+        self._seal = seal
         self._issuer = issuer
         self._rules = rules
 
@@ -142,7 +140,7 @@ class SecondFactors:
         secret = base64.b32encode(self._dice.bits(_SECRET_BITS).to_bytes(_SECRET_BITS // 8, "big")).decode()
         made = SecondFactor(
             document=document,
-            sealed=self._seal(document, secret),
+            sealed=self._seal.close(secret.encode(), document),
             made_at=now,
             confirmed_at=None,
             used_step=0,
@@ -255,18 +253,12 @@ class SecondFactors:
             codes.append("-".join(letters[place : place + 4] for place in range(0, 16, 4)))
         return codes, tuple(map(_hash_of, codes))
 
-    def _seal(self, document: Document, secret: str) -> bytes:
-        nonce = self._dice.bits(8 * _NONCE_BYTES).to_bytes(_NONCE_BYTES, "big")
-        return nonce + self._cipher.encrypt(nonce, secret.encode(), document.encode())
-
     def _open(self, factor: SecondFactor) -> str | None:
         """None if the bank's secret has changed since: then only recovery codes are good."""
-        nonce, sealed = factor.sealed[:_NONCE_BYTES], factor.sealed[_NONCE_BYTES:]
-        try:
-            return self._cipher.decrypt(nonce, sealed, factor.document.encode()).decode()
-        except InvalidTag:
+        secret = self._seal.open(factor.sealed, factor.document)
+        if secret is None:
             log.warning("second_factor_cannot_be_opened", customer=masked_document(factor.document))
-            return None
+        return None if secret is None else secret.decode()
 
 
 def _keep(factor: SecondFactor) -> SecondFactor:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ciranda.agreement.participant import State
 from ciranda.engine import needs
+from ciranda.engine.approval import Approval
 from ciranda.engine.bank import Bank
 from ciranda.engine.decide import decide
 from ciranda.engine.input import Act, Input
@@ -28,6 +29,7 @@ from ciranda.storage.rows import (
     ACCOUNT_MOVES,
     ACCOUNTS,
     ACTIONS,
+    APPROVALS,
     CUSTOMERS,
     ENTRIES,
     KEYS,
@@ -36,6 +38,7 @@ from ciranda.storage.rows import (
     MANDATES,
     OPERATORS,
     PROPOSALS,
+    QUEUES,
     RECORD_MOVES,
     RECORDS,
     SPENT,
@@ -105,6 +108,8 @@ def _read(
     view.links = {(link.owner, link.account): link for link in map(LINKS.from_row, link_rows)}
     view.chosen = _read_limits(transaction, needs.limits(inputs, view))
     view.spent = _read_spent(transaction, needs.spent(view, now))
+    view.approvals = _fetch(transaction, APPROVALS, needs.approvals(inputs, view), lambda value: value.id)
+    view.queues = _fetch(transaction, QUEUES, needs.queues(view), lambda value: value.account)
 
 
 def _read_limits(transaction: Transaction, accounts: set[AccountId]) -> dict[AccountId, Limits]:
@@ -153,6 +158,8 @@ def _write(
     transaction.upsert(schema.limits, [LIMITS.to_row(value) for value in writes.chosen.values()])
     transaction.upsert(schema.spent, [SPENT.to_row(value) for value in writes.spent.values()])
     transaction.insert(schema.uses, [USES.to_row(use) for use in writes.uses])
+    _write_approvals(transaction, list(writes.approvals.values()))
+    transaction.upsert(schema.queues, [QUEUES.to_row(value) for value in writes.queues.values()])
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
     _write_operators(transaction, writes, now)
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
@@ -180,6 +187,21 @@ def _write_operators(transaction: Transaction, writes: Writes, now: Instant) -> 
     transaction.upsert(schema.proposals, [PROPOSALS.to_row(value) for value in writes.proposals.values()])
     transaction.upsert(schema.peer_limits, [(peer, limit, now) for peer, limit in writes.limits.items()])
     transaction.insert(schema.actions, [ACTIONS.to_row(action) for action in writes.actions])
+
+
+def _write_approvals(transaction: Transaction, approvals: list[Approval]) -> None:
+    if not approvals:
+        return
+    transaction.upsert(schema.approvals, [APPROVALS.to_row(approval) for approval in approvals])
+    awaited = {
+        (holder, approval.id)
+        for approval in approvals
+        if approval.ended_at is None
+        for holder in approval.missing
+    }
+    concerned = {(holder, approval.id) for approval in approvals for holder in approval.holders}
+    transaction.claim(schema.awaited, sorted(awaited))
+    transaction.delete(schema.awaited, sorted(concerned - awaited))
 
 
 def _stub(id: EndToEndId) -> Record:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select,
 
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action
+from ciranda.engine.approval import Approval
 from ciranda.engine.customer import Customer
 from ciranda.engine.key import Claim
 from ciranda.engine.limits import Limits
@@ -26,6 +27,7 @@ from ciranda.storage import schema
 from ciranda.storage.rows import (
     ACCOUNTS,
     ACTIONS,
+    APPROVALS,
     CUSTOMERS,
     ENTRIES,
     LIMITS,
@@ -200,6 +202,10 @@ def payment(connection: Connection, id: EndToEndId) -> Record | None:
     return found[0] if found else None
 
 
+def payments(connection: Connection, ids: Sequence[EndToEndId]) -> list[Record]:
+    return _records(connection, select(schema.payments).where(schema.payments.c.id.in_(ids)))
+
+
 def payments_of(
     connection: Connection, bank: Ispb, payer: Document, limit: int, before: EndToEndId | None
 ) -> list[Record]:
@@ -259,10 +265,19 @@ def due(connection: Connection, now: Instant, horizon: Instant, limit: int) -> l
 def mandates_of(connection: Connection, giver: Document) -> list[Mandate]:
     query = (
         select(schema.mandates)
-        .where(schema.mandates.c.giver == giver)
+        .where(or_(schema.mandates.c.giver == giver, schema.mandates.c.account.in_(_signed_by(giver))))
         .order_by(schema.mandates.c.created_at, schema.mandates.c.id)
     )
     return [MANDATES.from_row(row) for row in _all(connection, query)]
+
+
+def _signed_by(holder: Document) -> Any:
+    """The accounts for which the holder signs together with all others."""
+    return (
+        select(schema.accounts.c.id)
+        .join(schema.holdings, schema.holdings.c.account == schema.accounts.c.id)
+        .where(schema.holdings.c.document == holder, schema.accounts.c.signatures == "all")
+    )
 
 
 def mandate(connection: Connection, id: str) -> Mandate | None:
@@ -316,6 +331,39 @@ def spent(connection: Connection, account: Address, periods: Sequence[Period]) -
         counted.taken_from == account, counted.period.in_(periods)
     )
     return dict.fromkeys(periods, 0) | {Period(row[0]): int(row[1]) for row in _all(connection, query)}
+
+
+def mandates(connection: Connection, ids: Sequence[str]) -> list[Mandate]:
+    query = select(schema.mandates).where(schema.mandates.c.id.in_(ids))
+    return [MANDATES.from_row(row) for row in _all(connection, query)]
+
+
+def approvals(connection: Connection, ids: Sequence[str]) -> dict[str, Approval]:
+    query = select(schema.approvals).where(schema.approvals.c.id.in_(ids))
+    return {row[0]: APPROVALS.from_row(row) for row in _all(connection, query)}
+
+
+def awaiting(
+    connection: Connection, document: Document, limit: int, before: tuple[Instant, str] | None
+) -> list[Approval]:
+    at, id = schema.approvals.c.asked_at, schema.approvals.c.id
+    query = (
+        select(schema.approvals)
+        .join(schema.awaited, schema.awaited.c.approval == id)
+        .where(schema.awaited.c.document == document)
+        .order_by(at.desc(), id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(or_(at < before[0], and_(at == before[0], id < before[1])))
+    return [APPROVALS.from_row(row) for row in _all(connection, query)]
+
+
+def expired(connection: Connection, now: Instant, limit: int) -> list[Approval]:
+    at = schema.approvals.c.expires_at
+    open = schema.approvals.c.ended_at.is_(None)
+    query = select(schema.approvals).where(open, at <= now).order_by(at).limit(limit)
+    return [APPROVALS.from_row(row) for row in _all(connection, query)]
 
 
 def links_of(connection: Connection, owner: Document) -> list[Link]:

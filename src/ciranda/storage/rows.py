@@ -12,6 +12,7 @@ from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action, Terms
+from ciranda.engine.approval import Approval, Party, Queue, Signed, Subject
 from ciranda.engine.attempts import Tally
 from ciranda.engine.customer import Customer
 from ciranda.engine.input import (
@@ -49,6 +50,8 @@ _refusal = msgspec.json.Decoder(Refusal)
 _ballot = msgspec.json.Decoder(Ballot)
 _counted = msgspec.json.Decoder(tuple[Spent, ...])
 _accepted = msgspec.json.Decoder(tuple[Ballot, Decision])
+_parties = msgspec.json.Decoder(tuple[Party, ...])
+_approved = msgspec.json.Decoder(tuple[Signed, ...])
 _terms = msgspec.json.Decoder(Terms)
 _deeds: dict[str, msgspec.json.Decoder[Deed]] = {
     deed.__name__: msgspec.json.Decoder(deed)
@@ -210,6 +213,36 @@ def _account_from_row(row: Sequence[Any]) -> Account:
     )
 
 
+def _approval_to_row(approval: Approval) -> Row:
+    return (
+        approval.id,
+        approval.subject.value,
+        approval.asker,
+        _json(approval.parties),
+        _json(approval.approved),
+        approval.refused_by,
+        approval.sealed,
+        approval.asked_at,
+        approval.expires_at,
+        approval.ended_at,
+    )
+
+
+def _approval_from_row(row: Sequence[Any]) -> Approval:
+    return Approval(
+        id=row[0],
+        subject=Subject(row[1]),
+        asker=row[2],
+        parties=_parties.decode(row[3]),
+        approved=_approved.decode(row[4]),
+        refused_by=row[5],
+        sealed=None if row[6] is None else bytes(row[6]),
+        asked_at=row[7],
+        expires_at=row[8],
+        ended_at=row[9],
+    )
+
+
 def _limits_to_row(limits: Limits) -> Row:
     row: list[Any] = [limits.account]
     for limit in (limits.per_transfer, limits.per_day, limits.per_night):
@@ -355,11 +388,13 @@ def _with_scopes(shape: type[T], table: Table) -> Shape[T]:
 ACCOUNTS: Shape[Account] = Shape(schema.accounts, _account_to_row, _account_from_row)
 RECORDS: Shape[Record] = Shape(schema.payments, _record_to_row, _record_from_row)
 CUSTOMERS: Shape[Customer] = _plain(Customer, schema.customers)
+APPROVALS: Shape[Approval] = Shape(schema.approvals, _approval_to_row, _approval_from_row)
 ENTRIES: Shape[Entry] = _plain(Entry, schema.entries)
 KEYS: Shape[Key] = _plain(Key, schema.keys)
 LIMITS: Shape[Limits] = Shape(schema.limits, _limits_to_row, _limits_from_row)
 LINKS: Shape[Link] = _with_scopes(Link, schema.links)
 MANDATES: Shape[Mandate] = _with_scopes(Mandate, schema.mandates)
+QUEUES: Shape[Queue] = _plain(Queue, schema.queues)
 SPENT: Shape[Spent] = _plain(Spent, schema.spent)
 USES: Shape[Use] = _plain(Use, schema.uses)
 OPERATORS: Shape[Operator] = Shape(

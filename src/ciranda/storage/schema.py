@@ -160,10 +160,12 @@ mandates = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("approved_at", BigInteger),
     Column("per_day", BigInteger),
     Column("starts_at", BigInteger),
     Column("paused_at", BigInteger),
     Index("mandates_by_giver", "giver", "id"),
+    Index("mandates_by_account", "account"),
     sqlite_with_rowid=False,
 )
 
@@ -217,6 +219,46 @@ links = Table(
     Column("shown", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("owner", "account"),
+    sqlite_with_rowid=False,
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", TEXT, primary_key=True),
+    Column("subject", TEXT, nullable=False),
+    Column("asker", TEXT, nullable=False),
+    Column("parties", TEXT, nullable=False),
+    Column("approved", TEXT, nullable=False),
+    Column("refused_by", TEXT),
+    Column("sealed", LargeBinary),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+Index(
+    "approvals_open",
+    approvals.c.expires_at,
+    sqlite_where=approvals.c.ended_at.is_(None),
+    postgresql_where=approvals.c.ended_at.is_(None),
+)
+
+awaited = Table(
+    "awaited",
+    metadata,
+    Column("document", TEXT, nullable=False),
+    Column("approval", TEXT, nullable=False),
+    PrimaryKeyConstraint("document", "approval"),
+    sqlite_with_rowid=False,
+)
+"""An index of the open `approvals`: whose signature is still missing."""
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("account", TEXT, primary_key=True),
+    Column("waiting", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

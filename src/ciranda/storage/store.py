@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from ciranda.engine.action import Action
+from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
@@ -304,6 +305,9 @@ class SqlStore:
     async def payment(self, id: EndToEndId) -> Record | None:
         return await self._look(lambda connection: look.payment(connection, id))
 
+    async def payments(self, ids: Sequence[EndToEndId]) -> list[Record]:
+        return await self._look(lambda connection: look.payments(connection, ids))
+
     async def payments_of(self, payer: Document, limit: int, before: EndToEndId | None) -> list[Record]:
         return await self._look(
             lambda connection: look.payments_of(connection, self._bank.ispb, payer, limit, before)
@@ -330,6 +334,20 @@ class SqlStore:
 
     async def mandate(self, id: str) -> Mandate | None:
         return await self._look(lambda connection: look.mandate(connection, id))
+
+    async def approvals(self, ids: Sequence[str]) -> dict[str, Approval]:
+        return await self._look(lambda connection: look.approvals(connection, ids))
+
+    async def awaiting(
+        self, document: Document, limit: int, before: tuple[Instant, str] | None
+    ) -> list[Approval]:
+        return await self._look(lambda connection: look.awaiting(connection, document, limit, before))
+
+    async def expired(self, now: Instant, limit: int) -> list[Approval]:
+        return await self._look(lambda connection: look.expired(connection, now, limit))
+
+    async def mandates(self, ids: Sequence[str]) -> list[Mandate]:
+        return await self._look(lambda connection: look.mandates(connection, ids))
 
     async def uses(
         self, mandate: str, limit: int, before: tuple[Instant, EndToEndId] | None

@@ -35,6 +35,29 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "approvals",
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("subject", TEXT, nullable=False),
+        sa.Column("asker", TEXT, nullable=False),
+        sa.Column("parties", TEXT, nullable=False),
+        sa.Column("approved", TEXT, nullable=False),
+        sa.Column("refused_by", TEXT, nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "approvals_open",
+        "approvals",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
         "attempts",
         sa.Column("whose", TEXT, nullable=False),
         sa.Column("forgotten_at", sa.BigInteger(), nullable=False),
@@ -43,6 +66,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("attempts_by_end", "attempts", ["forgotten_at"], unique=False)
+    op.create_table(
+        "awaited",
+        sa.Column("document", TEXT, nullable=False),
+        sa.Column("approval", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("document", "approval"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "bank",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -115,6 +145,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("approved_at", sa.BigInteger(), nullable=True),
         sa.Column("per_day", sa.BigInteger(), nullable=True),
         sa.Column("starts_at", sa.BigInteger(), nullable=True),
         sa.Column("paused_at", sa.BigInteger(), nullable=True),
@@ -122,6 +153,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("mandates_by_giver", "mandates", ["giver", "id"], unique=False)
+    op.create_index("mandates_by_account", "mandates", ["account"], unique=False)
     op.create_table(
         "payments",
         sa.Column("id", TEXT, nullable=False),
@@ -152,6 +184,13 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("due IS NOT NULL"),
         postgresql_where=sa.text("due IS NOT NULL"),
+    )
+    op.create_table(
+        "queues",
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("waiting", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "spent",

@@ -63,7 +63,7 @@ from ciranda.identity import VAULT, AccountId, Address, EndToEndId, Ispb, cleari
 from ciranda.instant import Instant, later, parse_rfc3339
 from ciranda.payment import Kind, Transfer
 from ciranda.period import Period
-from tests.engine.circle import NOW, PEOPLE, Circle
+from tests.engine.circle import NOW, PEOPLE, Circle, FrugalBank
 
 _LETTERS = "ABCDE"
 _LEG = re.compile(r"(\w+)@([A-Z]) -> (\w+)@([A-Z]) (\d+)(?: with (\w+))?")
@@ -102,7 +102,12 @@ class Transcript:
 
     def _banks(self, letters: str, witnesses: str | None, limit: str | None) -> str:
         banks = [bank(letter) for letter in letters.split()]
-        self._circle = Circle(banks, witnesses=int(witnesses or 1), credit_limit=int(limit or 10**12))
+        self._circle = Circle(
+            banks,
+            witnesses=int(witnesses or 1),
+            credit_limit=int(limit or 10**12),
+            kind=FrugalBank,
+        )
         for one in banks:
             for person, document in PEOPLE.items():
                 self._circle[one].open(self._circle.address(person, one), (document,))
@@ -232,9 +237,9 @@ class Transcript:
 
     # Orders.
 
-    def _pause(self, at: str, name: str, change: str) -> str:
-        giver, paused = self._mandates[name][0].giver, change == "paused"
-        reply = self._circle[bank(at)].do(PauseMandate(caller=giver, id=name, paused=paused))
+    def _pause(self, at: str, who: str, act: str, name: str) -> str:
+        order = PauseMandate(caller=PEOPLE[who], id=name, paused=act == "pauses")
+        reply = self._circle[bank(at)].do(order)
         return "done" if isinstance(reply, MandateMade) else self._spell(reply)
 
     def _limits(self, at: str, transfer: str, day: str, night: str) -> str:
@@ -445,7 +450,7 @@ _ACTS: dict[str, Callable[..., str]] = {
     r"([A-E]): (\w+) allows ([A-E]) as (\w+)(?:, up to (\d+) each)?(?:, up to (\d+) a day)?(?:, up to (\d+) in all)?"
     r"(?:, from (\S+ \S+) on)?": Transcript._allow,
     r"([A-E]): (\w+) is revoked": Transcript._revoke,
-    r"([A-E]): (\w+) is (paused|resumed)": Transcript._pause,
+    r"([A-E]): (\w+) (pauses|resumes) (\w+)": Transcript._pause,
     r"([A-E]): keeps limits, (\d+) a transfer, (\d+) a day, (\d+) a night": Transcript._limits,
     r"([A-E]): (\w+) wants at most (\d+) a (transfer|day|night)(?: from (\w+)'s account)?": (
         lambda told, at, who, amount, span, whose: told._choose(at, who, span, amount, whose)

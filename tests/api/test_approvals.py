@@ -85,15 +85,15 @@ def test_a_payment_waits_until_every_holder_has_approved_it(house: House) -> Non
 
 def test_no_body_at_all_approves_and_words_that_are_none_do_not(house: House) -> None:
     id = house.ask().json["id"]
-    bodies: list[Any] = [
+    words: list[Any] = [
         {"decision": "maybe"},
         {"decision": None},
         {"decision": 1},
         {"approve": True},
         [],
-        "approve",
+        "yes",
     ]
-    for body in bodies:
+    for body in words:
         assert house.say(house.bia, id, body).code == "bad_request"
     assert house.balance() == 1000
     assert house.say(house.bia, id).status == 201

@@ -515,4 +515,33 @@ FAULTS = (
         ),
         within=5,
     ),
+    # What all holders sign.
+    Planted(
+        name="two of three holders are enough",
+        changes=(
+            Change("engine.approving:sign", "if not approval.missing:", "if len(approval.approved) > 1:"),
+        ),
+        within=10,
+        scenario="signatures",
+    ),
+    Planted(
+        name="a holder's refusal is answered and not written down",
+        changes=(
+            Change("engine.approving:_end", "writes.records = {record.id: record}", "writes = Writes()"),
+        ),
+        within=10,
+        scenario="signatures",
+    ),
+    Planted(
+        name="each of two last approvals at one moment goes on with the payment",
+        changes=(
+            Change(
+                "node.coordinator:Coordinator._follow",
+                "if isinstance(reply, Paid) and reply.begun:",
+                "if True:",
+            ),
+        ),
+        within=20,
+        scenario="signatures",
+    ),
 )

@@ -17,7 +17,7 @@ from tests.system import documents
 
 PATIENCE_S = 120.0
 CIRANDA = [sys.executable, "-m", "ciranda.cli.main"]
-MARIA, JOAO, BAKERY = "111.444.777-35", "529.982.247-25", "11.222.333/0001-81"
+MARIA, JOAO, RUI, BAKERY = "111.444.777-35", "529.982.247-25", "168.995.350-09", "11.222.333/0001-81"
 SLUGS = ("ipe", "jatoba", "sumauma", "buriti")
 
 
@@ -192,6 +192,42 @@ def test_a_joint_account_has_its_holders(maria: Terminal, consortium: Path, tmp_
     opened = maria.ask("open", "joint", "--holder", MARIA, "--holder", JOAO, "--bank", "ipe")
     assert len(opened["holders"]) == 2
     assert opened["address"] in joao.run("accounts")
+
+
+def test_holders_who_sign_together_approve_and_refuse_at_their_terminals(
+    maria: Terminal, consortium: Path, tmp_path: Path, till: str
+) -> None:
+    rui = Terminal(consortium, tmp_path / "rui", lang="pt_BR.UTF-8")
+    rui.run("signup", "--bank", "sumauma", "--document", RUI, "--name", "Rui")
+    holders = ("--holder", MARIA, "--holder", RUI, "--signatures", "all", "--bank", "sumauma")
+    casa = maria.ask("open", "joint", *holders)["address"]
+    maria.run("deposit", casa, "10,00")
+    assert "Nada aguarda sua aprovação." in rui.run("approvals")
+
+    assert "All other holders of the account must approve: E10000003" in maria.run("pay", casa, till, "4")
+    (awaiting,) = rui.ask("approvals")["approvals"]
+    listed = rui.run("approvals")
+    assert "Maria da Areia" in listed
+    assert "R$ 4,00" in listed
+    assert "Pago: R$ 4,00." in rui.run("approve", awaiting["id"])
+    assert maria.ask("approve", awaiting["id"], "--bank", "sumauma")["status"] == "settled"
+    assert "não é mais possível recusar" in rui.run("approve", awaiting["id"], "--refuse", code=1)
+
+    refused = maria.ask("pay", casa, till, "1")["id"]
+    assert "Recusado. Não vai acontecer." in rui.run("approve", refused, "--refuse")
+    assert maria.ask("payments", refused, "--bank", "sumauma")["status"] == "refused"
+    late = maria.ask("pay", casa, till, "7")["id"]
+    assert "Recusado pelo Sumaúma: A conta não tem saldo" in rui.run("approve", late, code=1)
+
+    given = maria.run("mandate", "give", casa, "--to", "jatoba")
+    assert "All other holders of the account must approve" in given
+    (mandate,) = rui.ask("approvals")["approvals"]
+    assert mandate["kind"] == "mandate"
+    assert "aguarda aprovação" in rui.run("mandate", "list")
+    assert "Aprovado por todos" in rui.run("approve", mandate["id"])
+    # In passing, as for accounts of one's own, no mandate of theirs can be given.
+    assert "All holders of" in maria.run("pay", casa, till, "1", "--bank", "jatoba", code=2)
+    assert "is neither a payment's id" in maria.run("approve", "x", "--bank", "sumauma", code=2)
 
 
 def test_a_payment_can_be_looked_up(maria: Terminal, accounts: dict[str, str], till: str) -> None:

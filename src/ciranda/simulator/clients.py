@@ -85,6 +85,10 @@ class Clients:
         self.orders: list[Order] = []
         self.final: dict[int, Told] = {}
         """By the order's number: the last word."""
+        self.waiting: dict[int, EndToEndId] = {}
+        """By the order's number: the payment, once a client has heard of it."""
+        self.approved: set[tuple[EndToEndId, Document]] = set()
+        """Who has said yes to which payment, whether the bank heard it or not."""
 
     def place(
         self,
@@ -126,8 +130,37 @@ class Clients:
             return
         what = f"{told.payment or 'no payment'} {told.why}".strip()
         self._note("client", f"is told that {order.key} is {told.outcome.value}: {what}")
+        self._take(told)
+
+    async def sign(self, order: Order, holder: Document, approves: bool) -> None:
+        """One more holder says what it wants of a payment that waits for all; once."""
+        payment = self.waiting[order.number]
+        word = "approves" if approves else "refuses"
+        self._note("client", f"{holder} {word} {payment}")
+        if approves:
+            self.approved.add((payment, holder))
+        try:
+            answer = await self._banks[order.bank].ask(
+                lambda node: (
+                    node.approve_payment(holder, payment, None)
+                    if approves
+                    else node.decline_payment(holder, payment)
+                ),
+                _PATIENCE_S,
+            )
+        except (Away, Unavailable, Overloaded, PeerUnreachable, TimeoutError) as error:
+            self._note("client", f"hears nothing of {order.key}: {type(error).__name__}")
+            return
+        if isinstance(answer, Denied):
+            self._note("client", f"comes too late to refuse {order.key}: {answer.code.value}")
+        else:
+            self._take(_told(order, answer))
+
+    def _take(self, told: Told) -> None:
+        if told.payment is not None:
+            self.waiting.setdefault(told.order.number, told.payment)
         if told.outcome is not Outcome.PENDING:
-            self.final.setdefault(order.number, told)
+            self.final.setdefault(told.order.number, told)
         self._hear(told)
 
     async def _ask(self, order: Order, *, altered: bool) -> Told | None:

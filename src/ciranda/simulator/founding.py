@@ -49,6 +49,8 @@ class Founded(msgspec.Struct, frozen=True, kw_only=True):
     mandates: dict[tuple[Ispb, Document, Ispb], str]
     """The token with which a customer spends at the third bank what it has in the first."""
     small_mandates: dict[tuple[Ispb, Document, Ispb], str]
+    joint: dict[Ispb, Address]
+    """In each bank an account of all customers, for which all of them sign."""
 
 
 def key_of(bank: Ispb) -> Ed25519PrivateKey:
@@ -96,7 +98,9 @@ def found(count: int) -> Founded:
     disks = {
         bank: Disk(slot, blank_image(), SeededDice(0, f"disk {bank}")) for slot, bank in enumerate(banks)
     }
-    founded = Founded(banks=banks, customers=people, images={}, accounts={}, mandates={}, small_mandates={})
+    founded = Founded(
+        banks=banks, customers=people, images={}, accounts={}, mandates={}, small_mandates={}, joint={}
+    )
 
     async def establish() -> None:
         for bank in banks:
@@ -108,6 +112,7 @@ def found(count: int) -> Founded:
                 await asyncio.sleep(0.1)
             for customer in people:
                 await simulated.ask(lambda node, c=customer: _welcome(node, c, founded), 60)  # type: ignore[misc]
+            await simulated.ask(lambda node: _unite(node, founded), 60)
             founded.images[bank] = disks[bank].image()
             simulated.crash("it is founded")
 
@@ -133,17 +138,7 @@ async def _welcome(node: Node, customer: Document, founded: Founded) -> None:
     )
     assert not isinstance(account, Denied), "the first account is theirs"
     address = founded.accounts[bank, customer] = Address(account.id)
-    await node.pay(
-        PaymentOrder(
-            once=Once(key=address, route="deposits", body=""),
-            kind=Kind.DEPOSIT,
-            caller=None,
-            transfers=(Transfer(source=VAULT, target=address, amount=BALANCE),),
-            tokens=(None,),
-            description=None,
-            reference=None,
-        )
-    )
+    await _fill(node, address)
     for other in founded.banks:
         if other != bank:
             for total, book in ((None, founded.mandates), (SMALL_TOTAL, founded.small_mandates)):
@@ -162,6 +157,30 @@ async def _welcome(node: Node, customer: Document, founded: Founded) -> None:
                 )
                 assert not isinstance(given, Denied), "it is their own account"
                 book[bank, customer, other] = given[1]
+
+
+async def _unite(node: Node, founded: Founded) -> None:
+    people = founded.customers
+    account = await node.open_account(
+        AccountOrder(once=None, caller=people[0], kind=AccountKind.JOINT, holders=people, signatures="all")
+    )
+    assert not isinstance(account, Denied), "they are all its customers"
+    founded.joint[node.bank.ispb] = Address(account.id)
+    await _fill(node, Address(account.id))
+
+
+async def _fill(node: Node, address: Address) -> None:
+    await node.pay(
+        PaymentOrder(
+            once=Once(key=address, route="deposits", body=""),
+            kind=Kind.DEPOSIT,
+            caller=None,
+            transfers=(Transfer(source=VAULT, target=address, amount=BALANCE),),
+            tokens=(None,),
+            description=None,
+            reference=None,
+        )
+    )
 
 
 class _Nobody:

@@ -1,5 +1,6 @@
 """What must hold, whatever happens; one family of rules a file."""
 
+from ciranda.simulator.checkers.all_signed import AllSigned
 from ciranda.simulator.checkers.ballots import Ballots
 from ciranda.simulator.checkers.checker import Checker
 from ciranda.simulator.checkers.doubt_ends import DoubtEnds
@@ -32,6 +33,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     DoubtEnds,
     RightBalances,
     RightLimits,
+    AllSigned,
 )
 
 __all__ = ["CHECKERS", "Checker"]

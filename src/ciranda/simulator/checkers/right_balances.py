@@ -35,7 +35,9 @@ class RightBalances(Checker):
                             used[clause.mandate] += transfer.amount
                     if bank_of(transfer.target) == bank.ispb:
                         moved[transfer.target] += transfer.amount
-        for (bank_id, _), address in self.world.founded.accounts.items():
+        founded = self.world.founded
+        accounts = [(bank_id, address) for (bank_id, _), address in founded.accounts.items()]
+        for bank_id, address in [*accounts, *founded.joint.items()]:
             if bank_id in self.world.gone:
                 continue
             connection = self.world.banks[bank_id].disk.connection

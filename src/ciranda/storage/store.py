@@ -264,10 +264,13 @@ class SqlStore:
     async def guarded(self, document: Document) -> bool:
         # As it was when the session was looked up that this very request came with.
         known = self._guarded.get(document)
-        if known is not None:
-            return known
-        factor = await self.second_factor(document)
-        return factor is not None and factor.on
+        if known is None:
+            changed_before = self._sessions_ended
+            factor = await self.second_factor(document)
+            known = factor is not None and factor.on
+            if changed_before == self._sessions_ended:
+                _remember(self._guarded, document, known)
+        return known
 
     async def second_factor(self, document: Document) -> SecondFactor | None:
         return await self._look(lambda connection: look.second_factor(connection, document))

@@ -372,6 +372,85 @@ def test_a_higher_limit_needs_a_code_and_a_lower_one_never(ana: Guarded) -> None
     assert needs_code(choose(1))
 
 
+class Shared(NamedTuple):
+    """An account for which both sign, and both have a second factor."""
+
+    ana: Guarded
+    bia: Guarded
+    account: str
+
+    def ask(self, amount: int) -> str:
+        """A payment that waits for bia."""
+        asked = self.ana.call(
+            "POST",
+            "/v1/payments",
+            {"transfers": [transfer(self.account, shop_of(self.ana.banks), amount)]},
+            key=new_key(),
+            code=self.ana.next_code(),
+        )
+        assert asked.status == 202, asked
+        return f"/v1/payments/{asked.json['id']}"
+
+    def balance(self) -> int:
+        return int(self.ana.call("GET", f"/v1/accounts/{self.account}").json["balance"])
+
+
+@pytest.fixture
+def shared(banks: Pair) -> Shared:
+    ana, bia = guarded(banks), guarded(banks)
+    order = {
+        "kind": "joint",
+        "holders": [ana.customer.document, bia.customer.document],
+        "signatures": "all",
+    }
+    account = ana.call("POST", "/v1/accounts", order).json["address"]
+    cash = {"account": account, "amount": 100_000}
+    assert banks.here.operate("POST", "/v1/deposits", cash, key=new_key()).status == 201
+    return Shared(ana, bia, account)
+
+
+def test_to_approve_a_large_payment_needs_the_approvers_own_code(shared: Shared) -> None:
+    path = f"{shared.ask(FROM)}/approvals"
+    assert needs_code(shared.bia.call("POST", path))
+    assert needs_code(shared.bia.call("POST", path, code=shared.ana.next_code()))
+    assert shared.balance() == 100_000
+    assert shared.bia.call("POST", path, code=shared.bia.next_code()).status == 201
+    assert shared.balance() == 100_000 - FROM
+    # Sent again, it only asks what came of it.
+    assert shared.bia.call("POST", path).status == 201
+
+
+def test_small_approvals_add_up_to_a_large_one(shared: Shared) -> None:
+    small, small_too = shared.ask(FROM // 2), shared.ask(FROM // 2)
+    assert shared.bia.call("POST", f"{small}/approvals").status == 201
+    assert needs_code(shared.bia.call("POST", f"{small_too}/approvals"))
+    assert needs_code(shared.bia.pay(FROM // 2))
+    assert shared.bia.call("POST", f"{small_too}/approvals", code=shared.bia.next_code()).status == 201
+
+
+def test_to_refuse_needs_no_code(shared: Shared) -> None:
+    path = f"{shared.ask(FROM)}/approvals"
+    assert shared.bia.call("POST", path, {"decision": "refuse"}).json["status"] == "refused"
+
+
+def test_to_approve_a_mandate_needs_a_code_and_to_refuse_one_does_not(shared: Shared) -> None:
+    order = {
+        "account": shared.account,
+        "initiator": shared.ana.banks.there.ispb,
+        "expires_at": "2090-01-01T00:00:00Z",
+    }
+    first, second = (
+        shared.ana.call("POST", "/v1/mandates", order, code=shared.ana.next_code()).json["id"]
+        for _ in range(2)
+    )
+    path = f"/v1/mandates/{first}/approvals"
+    assert needs_code(shared.bia.call("POST", path))
+    assert shared.bia.call("POST", path, code=shared.bia.next_code()).json["status"] == "given"
+    assert shared.bia.call("POST", path).status == 201
+    path = f"/v1/mandates/{second}/approvals"
+    assert shared.bia.call("POST", path, {"decision": "refuse"}).json["status"] == "ended"
+
+
 def test_the_customer_may_lower_the_sum_but_not_raise_it_over_the_banks(ana: Guarded) -> None:
     def guard(body: Any, **more: Any) -> Answer:
         return ana.call("PUT", "/v1/second-factor", body, **more)

@@ -23,7 +23,7 @@ from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb
 from ciranda.node.node import Node
 from ciranda.wire.problem import STATUS, Problem
-from tests.node.banks import Banks, consortium
+from tests.node.banks import DEADLINE_MS, Banks, consortium
 from tests.system import documents
 
 T = TypeVar("T")
@@ -237,10 +237,12 @@ def transfer(source: str, target: str, amount: Any, **more: Any) -> Json:
 
 
 @contextmanager
-def pair(folder: Path, count: int = 2, two_person: TwoPerson | None = None) -> Iterator[Pair]:
+def pair(
+    folder: Path, count: int = 2, two_person: TwoPerson | None = None, deadline_ms: int = DEADLINE_MS
+) -> Iterator[Pair]:
     """Two banks to call, of a consortium of `count`."""
     with asyncio.Runner() as runner:
-        living = consortium(folder, count, two_person=two_person)
+        living = consortium(folder, count, deadline_ms=deadline_ms, two_person=two_person)
         banks: Banks = runner.run(_entered(living.__aenter__()))
         try:
             here, there = (Door(banks[Ispb(ispb)], runner) for ispb in banks.ispbs[:2])

@@ -26,7 +26,7 @@ from ciranda.identity import Ispb
 from ciranda.node.node import Node
 from ciranda.node.people import USUAL_RULES, PeopleRules
 from ciranda.wire.problem import STATUS, Problem
-from tests.node.banks import Banks, consortium
+from tests.node.banks import DEADLINE_MS, Banks, consortium
 from tests.system import documents
 
 T = TypeVar("T")
@@ -260,13 +260,16 @@ def pair(
     folder: Path,
     count: int = 2,
     two_person: TwoPerson | None = None,
+    deadline_ms: int = DEADLINE_MS,
     limits: LimitRules | None = None,
     rules: PeopleRules = USUAL_RULES,
     trusted_proxies: Proxies = (),
 ) -> Iterator[Pair]:
     """Two banks to call, of a consortium of `count`."""
     with asyncio.Runner() as runner:
-        living = consortium(folder, count, two_person=two_person, limits=limits, rules=rules)
+        living = consortium(
+            folder, count, deadline_ms=deadline_ms, two_person=two_person, limits=limits, rules=rules
+        )
         banks: Banks = runner.run(_entered(living.__aenter__()))
         try:
             here, there = (Door(banks[Ispb(ispb)], runner, trusted_proxies) for ispb in banks.ispbs[:2])

@@ -213,6 +213,27 @@ def test_a_mandate_rests_while_it_is_paused_for_paying_and_for_reading(scene: Sc
     assert there.call("POST", f"{path}/resume", token=scene.there.token).code == "not_found"
 
 
+def test_what_all_holders_signed_any_of_them_sees_pauses_and_resumes(banks: Pair) -> None:
+    here, there = banks.here, banks.there
+    ana, bia, rui = (here.someone() for _ in range(3))
+    joint = {"kind": "joint", "holders": [ana.document, bia.document], "signatures": "all"}
+    account = here.call("POST", "/v1/accounts", joint, token=ana.token).json["address"]
+    order = {"account": account, "initiator": there.ispb, "expires_at": "2090-01-01T00:00:00Z"}
+    asked = here.call("POST", "/v1/mandates", order, token=ana.token)
+    path = f"/v1/mandates/{asked.json['id']}"
+    assert (asked.status, asked.json["approved_at"]) == (202, None)
+    assert here.call("POST", f"{path}/approvals", token=bia.token).json["approved_at"]
+
+    paused = here.call("POST", f"{path}/pause", token=bia.token)
+    assert (paused.status, paused.json["status"]) == (200, "given")
+    assert here.call("GET", path, token=ana.token).json["paused_at"] == paused.json["paused_at"]
+    assert len(paused.json["approvals"]["approved"]) == 2
+    assert here.call("GET", f"{path}/uses", token=bia.token).json["uses"] == []
+    assert here.call("POST", f"{path}/resume", token=ana.token).json["paused_at"] is None
+    for method, what in (("GET", ""), ("GET", "/uses"), ("POST", "/pause"), ("POST", "/resume")):
+        assert here.call(method, path + what, token=rui.token).code == "not_found"
+
+
 def test_a_mandate_does_not_begin_before_its_time(scene: Scene) -> None:
     given = scene.mandate(starts_at="2039-01-01T00:00:00Z").json
     till = scene.banks.here.someone()

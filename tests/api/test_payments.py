@@ -226,7 +226,8 @@ def test_a_payment_whose_outcome_nobody_knows_yet_is_pending_and_its_key_finds_w
     tmp_path: Path,
 ) -> None:
     # Of three banks all are witnesses; with two, the coordinator would decide alone and always know.
-    with pair(tmp_path, count=3) as banks:
+    # However slow the machine is, the vote comes before this deadline.
+    with pair(tmp_path, count=3, deadline_ms=3_000) as banks:
         cpf = documents.cpf()
         here, there = banks.here.someone(1_000, cpf), banks.there.someone(1_000, cpf)
         order = {

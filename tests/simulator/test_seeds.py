@@ -9,7 +9,7 @@ from ciranda.simulator.run import simulate
 from ciranda.simulator.scenario import load, shipped
 
 KEPT = tomllib.loads((Path(__file__).parent / "kept_seeds.toml").read_text())["kept"]
-FRESH = 8
+FRESH = 5
 """Seeds of each scenario in every test run. Thousands are for `ciranda simulate --seeds`."""
 
 

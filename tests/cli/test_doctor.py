@@ -5,6 +5,7 @@ import json
 import resource
 import shutil
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from ciranda.engine.bank import Bank
 from ciranda.engine.input import Act, AddOperator
 from ciranda.engine.operator import Role, TwoPerson
 from ciranda.instant import Instant
+from ciranda.node.people import SessionRules
+from ciranda.node.second_factors import SecondFactorRules
 from ciranda.storage import make_store
 from tests.storage.book import HandSetClock, SeededDice
 
@@ -62,6 +65,9 @@ class Patient(NamedTuple):
 
     def with_settings(self, **changes: Any) -> checkup.Bank:
         return replace(self.bank, settings=replace(self.bank.settings, **changes))
+
+    def with_rules(self, **changes: Any) -> checkup.Bank:
+        return self.with_settings(people=replace(self.bank.settings.people, **changes))
 
     def with_urls(self, **urls: str) -> checkup.Bank:
         own = self.bank.settings
@@ -106,6 +112,8 @@ def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
     found(circle, banks=3, base_port=free_base_port(), database=None, two_person=True)
     for slug in ("jatoba", "sumauma"):
         shutil.rmtree(circle / slug)
+    with (circle / "ipe" / "bank.toml").open("a") as bank_toml:
+        bank_toml.write("[limits]\n")
     own = settings.load(circle / "ipe" / "bank.toml")
     asyncio.run(_name_two_admins(own))
     bank = checkup.Bank(
@@ -113,8 +121,6 @@ def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
         written={
             "tls": {},
             "peer_tls": {},
-            "limits": {},
-            "second_factor": {},
             "backups": "in the vault of the second site",
         },
     )
@@ -164,7 +170,10 @@ FAULTS: list[tuple[str, Callable[[Patient], checkup.Bank], str]] = [
     (
         "listeners",
         lambda patient: replace(
-            patient.without("tls"), settings=replace(patient.bank.settings, public_host="0.0.0.0")
+            patient.without("tls"),
+            settings=replace(
+                patient.bank.settings, public_host="0.0.0.0", trusted_proxies=(ip_network("127.0.0.1"),)
+            ),
         ),
         "the public listener takes plain HTTP at 0.0.0.0",
     ),
@@ -175,8 +184,15 @@ FAULTS: list[tuple[str, Callable[[Patient], checkup.Bank], str]] = [
         ),
         "the peers' listener takes plain HTTP at 10.0.0.7",
     ),
-    ("limits", lambda patient: patient.without("limits"), "as much as is in them"),
-    ("second-factor", lambda patient: patient.without("second_factor"), "a stolen password"),
+    ("limits", lambda patient: patient.with_settings(limits=None), "as much as is in them"),
+    (
+        "second-factor",
+        lambda patient: patient.with_rules(second_factor=SecondFactorRules(payments_from=100_001)),
+        "R$ 1.000,01",
+    ),
+    ("sessions", lambda patient: patient.with_rules(sessions=SessionRules(idle_s=3_601)), "nobody uses"),
+    ("sessions", lambda patient: patient.with_rules(sessions=SessionRules(longest_s=43_201)), "lasts 43201"),
+    ("proxies", lambda patient: patient.without("tls"), "the proxy's address"),
     ("two-person", lambda patient: patient.with_settings(two_person=None), "one operator alone"),
     ("durability", _on_the_machine(lambda machine: machine.filesystem("nfs4")), "nfs4"),
     ("durability", _on_the_machine(lambda machine: machine.filesystem("tmpfs")), "tmpfs"),

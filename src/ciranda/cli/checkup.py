@@ -23,6 +23,9 @@ from sqlalchemy.pool import NullPool
 
 from ciranda import settings
 from ciranda.engine.operator import Operator, Role
+from ciranda.money import spell
+from ciranda.node.people import SessionRules
+from ciranda.node.second_factors import SecondFactorRules
 from ciranda.ports import Unavailable
 from ciranda.settings import BankSettings
 from ciranda.storage import SchemaMismatch, check_schema, look
@@ -107,11 +110,29 @@ def _listeners(bank: Bank) -> str | None:
 
 
 def _limits(bank: Bank) -> str | None:
-    return None if "limits" in bank.written else "accounts pay out as much as is in them, day and night"
+    off = bank.settings.limits is None
+    return "accounts pay out as much as is in them, day and night" if off else None
 
 
 def _second_factor(bank: Bank) -> str | None:
-    return None if "second_factor" in bank.written else "a stolen password pays any amount"
+    amount = bank.settings.people.second_factor.payments_from
+    if amount <= SecondFactorRules().payments_from:
+        return None
+    currency = bank.settings.roster.currency
+    return f"less than {spell(amount, currency)} in a day is paid with a session alone"
+
+
+def _sessions(bank: Bank) -> str | None:
+    rules, usual = bank.settings.people.sessions, SessionRules()
+    if rules.idle_s > usual.idle_s:
+        return f"a session that nobody uses goes on for {rules.idle_s} seconds"
+    return f"a session lasts {rules.longest_s} seconds" if rules.longest_s > usual.longest_s else None
+
+
+def _proxies(bank: Bank) -> str | None:
+    behind_one = _tls(bank) is None and "tls" not in bank.written
+    known = bool(bank.settings.trusted_proxies)
+    return "every customer seems to come from the proxy's address" if behind_one and not known else None
 
 
 def _operators(bank: Bank) -> str | None:
@@ -234,7 +255,19 @@ CHECKS = (
         name="second-factor",
         look=_second_factor,
         why="passwords are guessed, reused and given away",
-        how="[second_factor] in bank.toml",
+        how="payments_from = 100000, or less, under [second_factor] in bank.toml",
+    ),
+    Check(
+        name="sessions",
+        look=_sessions,
+        why="whoever finds a telephone or a browser open is its owner until the session ends",
+        how="idle_s = 3600 and longest_s = 43200, or less, under [sessions] in bank.toml",
+    ),
+    Check(
+        name="proxies",
+        look=_proxies,
+        why="one who guesses passwords makes all customers wait, for failures are counted by address",
+        how="trusted_proxies in bank.toml",
     ),
     Check(
         name="operators",

@@ -135,6 +135,9 @@ def _usage(pid: int, *, children: bool = True) -> Usage:
             continue  # A database server's helper that has ended since it was listed.
         pids.append(process.pid)
         cpu_s += times.user + times.system
+        if children:
+            # Those that have ended count on in their parent, so that the sum never falls.
+            cpu_s += times.children_user + times.children_system
         written += bytes_written
         rss += memory
     return Usage(pids=pids, cpu_s=cpu_s, written=written, rss=rss)

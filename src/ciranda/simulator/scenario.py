@@ -35,8 +35,6 @@ from ciranda.simulator.dice import SeededDice, Span
 from ciranda.simulator.faults import AnyFault
 from ciranda.simulator.workloads import AnyWorkload
 
-EVERYTHING = "everything"
-
 
 class BadScenario(Exception):
     """The text says what is wrong, and where."""

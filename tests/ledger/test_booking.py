@@ -84,7 +84,7 @@ def test_no_history_of_bookings_differs_from_adding_up_integers(
                 naive.promised.append(wanted)
         elif act == "post" and naive.promised:
             one = naive.promised.pop(amount % len(naive.promised))
-            book.post(one, PAYMENT, Instant(amount))
+            book.post(one, EndToEndId(f"{PAYMENT}{len(book.entries)}"), Instant(amount))
             naive.balances[one.debit] -= one.amount
             naive.balances[one.credit] += one.amount
         elif act == "release" and naive.promised:
@@ -103,6 +103,8 @@ def test_no_history_of_bookings_differs_from_adding_up_integers(
     assert accounts == opened()
     for id in accounts:
         lines = [entry for entry in book.entries if entry.account == id]
+        assert [line.previous for line in lines] == [None, *(line.payment for line in lines)][: len(lines)]
+        assert book[id].latest == (lines[-1].payment if lines else None)
         assert [line.number for line in lines] == list(range(1, len(lines) + 1))
         assert [line.balance for line in lines] == [
             sum(x.amount for x in lines[: n + 1]) for n in range(len(lines))

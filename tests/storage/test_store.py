@@ -374,6 +374,21 @@ def test_a_statement_is_paged_from_both_ends_and_misses_nothing(book: Book) -> N
     assert numbers(after=10) == []
 
 
+def test_any_part_of_a_long_statement_is_found(book: Book) -> None:
+    ana, bia = book.open_accounts(1_000, 0)
+    for some in range(0, 300, 30):
+        book.do(*(pay(f"P{n}", (ana, bia, 1), (ana, bia, 2)) for n in range(some, some + 30)))
+    whole = book.wait(book.store.entries(ana, 1_000))
+    assert [line.entry.number for line in whole] == list(range(601, 0, -1))
+    oldest_first = whole[::-1]
+    for near in (1, 2, 62, 63, 64, 65, 66, 127, 128, 129, 500, 575, 576, 577, 600, 601, 602, 2**62):
+        for limit in (1, 3, 64, 200):
+            older = book.wait(book.store.entries(ana, limit, before=near))
+            assert older == [line for line in whole if line.entry.number < near][:limit]
+            later = book.wait(book.store.entries(ana, limit, after=near))
+            assert later == [line for line in oldest_first if line.entry.number > near][:limit]
+
+
 def test_a_customer_sees_the_payments_that_they_asked_for_here_newest_first(book: Book) -> None:
     ana, bia = book.open_accounts(100, 100)
     for n in range(5):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ciranda.identity import VAULT, AccountId, Address, Document, Ispb, clearing
+from ciranda.identity import VAULT, AccountId, Address, Document, EndToEndId, Ispb, clearing
 from ciranda.instant import Instant
 from ciranda.money import BALANCE_MAX, OWN_BALANCE_MAX
 
@@ -47,7 +47,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     floor: int
     ceiling: int
     entries: int
-    """How many entries the account has; the number of its last one."""
+    """How many entries the account has; the number of its last one,"""
+    latest: EndToEndId | None
+    """and the payment which that one belongs to."""
     opened_at: Instant
 
     @property
@@ -85,6 +87,7 @@ def customers_account(
         floor=0,
         ceiling=BALANCE_MAX,
         entries=0,
+        latest=None,
         opened_at=now,
     )
 
@@ -102,6 +105,7 @@ def own_account(id: AccountId, kind: AccountKind, floor: int, now: Instant) -> A
         floor=floor,
         ceiling=OWN_BALANCE_MAX,
         entries=0,
+        latest=None,
         opened_at=now,
     )
 

@@ -65,6 +65,7 @@ class Book:
 
     def post(self, booking: Booking, payment: EndToEndId, now: Instant) -> None:
         debtor, creditor = self[booking.debit], self[booking.credit]
+        previous = (debtor.latest, creditor.latest)
         assert debtor.held >= booking.amount, "only a placed booking is posted"
         assert creditor.incoming >= booking.amount, "only a placed booking is posted"
         debtor = replace(
@@ -72,23 +73,26 @@ class Book:
             held=debtor.held - booking.amount,
             balance=debtor.balance - booking.amount,
             entries=debtor.entries + 1,
+            latest=payment,
         )
         creditor = replace(
             creditor,
             incoming=creditor.incoming - booking.amount,
             balance=creditor.balance + booking.amount,
             entries=creditor.entries + 1,
+            latest=payment,
         )
         self.changed[debtor.id], self.changed[creditor.id] = debtor, creditor
-        for account, amount, counterpart in (
-            (debtor, -booking.amount, booking.target),
-            (creditor, booking.amount, booking.source),
+        for account, before, amount, counterpart in (
+            (debtor, previous[0], -booking.amount, booking.target),
+            (creditor, previous[1], booking.amount, booking.source),
         ):
             self.entries.append(
                 Entry(
+                    payment=payment,
                     account=account.id,
                     number=account.entries,
-                    payment=payment,
+                    previous=before,
                     amount=amount,
                     balance=account.balance,
                     counterpart=counterpart,

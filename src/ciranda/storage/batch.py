@@ -36,6 +36,7 @@ from ciranda.storage.rows import (
     LIMITS,
     LINKS,
     MANDATES,
+    MARK_EVERY,
     OPERATORS,
     PROPOSALS,
     QUEUES,
@@ -161,6 +162,10 @@ def _write(
     _write_approvals(transaction, list(writes.approvals.values()))
     transaction.upsert(schema.queues, [QUEUES.to_row(value) for value in writes.queues.values()])
     transaction.insert(schema.entries, [ENTRIES.to_row(entry) for entry in writes.entries])
+    transaction.insert(
+        schema.marks,
+        [(one.account, one.number, one.payment) for one in writes.entries if one.number % MARK_EVERY == 0],
+    )
     _write_operators(transaction, writes, now)
     transaction.note_violations([(now, seen.peer, seen.payment, seen.reason) for seen in writes.violations])
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, not_, or_, select, tuple_
+from sqlalchemy import CTE, Connection, Select, Table, and_, func, not_, or_, select, tuple_
 
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action
@@ -175,22 +175,66 @@ def own_accounts(connection: Connection) -> list[Account]:
 def entries(
     connection: Connection, of: AccountId, limit: int, before: int | None, after: int | None
 ) -> list[StatementLine]:
-    number = schema.entries.c.number
-    query = (
-        select(schema.entries, schema.payments.c.description, schema.payments.c.reference)
-        .join(schema.payments, schema.payments.c.id == schema.entries.c.payment)
-        .where(schema.entries.c.account == of)
-        .order_by(number.desc() if after is None else number)
-        .limit(limit)
+    """Entries stand in the order of payments: back from the account's newest, or from the next mark, one leads to the
+    one before.
+    """
+    accounts = schema.accounts
+    newest = _number_and_payment(
+        connection, select(accounts.c.entries, accounts.c.latest).where(accounts.c.id == of)
     )
-    if before is not None:
-        query = query.where(number < before)
+    if newest is None:
+        return []
     if after is not None:
-        query = query.where(number > after)
+        low, high = after + 1, min(newest[0], after + limit)
+    else:
+        high = newest[0] if before is None else min(newest[0], before - 1)
+        low = max(1, high - limit + 1)
+    if high < low:
+        return []
+    line = _line(connection, of, high, low, newest)
+    payments = schema.payments
+    query = (
+        select(line, payments.c.description, payments.c.reference)
+        .join(payments, payments.c.id == line.c.payment)
+        .where(line.c.number <= high)
+        .order_by(line.c.number if after is not None else line.c.number.desc())
+    )
     return [
         StatementLine(entry=ENTRIES.from_row(row[:-2]), description=row[-2], reference=row[-1])
         for row in _all(connection, query)
     ]
+
+
+def _line(connection: Connection, of: AccountId, high: int, low: int, newest: tuple[int, str]) -> CTE:
+    """The account's entries from a little over `high` down to `low`."""
+    entries, marks = schema.entries, schema.marks
+    mark = _number_and_payment(
+        connection,
+        select(marks.c.number, marks.c.payment)
+        .where(marks.c.account == of, marks.c.number >= high)
+        .order_by(marks.c.number)
+        .limit(1),
+    )
+    number, payment = mark or newest
+    line = (
+        select(entries)
+        .where(entries.c.payment == payment, entries.c.account == of, entries.c.number == number)
+        .cte("line", recursive=True)
+    )
+    earlier = entries.alias("earlier")
+    return line.union_all(
+        select(earlier).where(
+            earlier.c.payment == line.c.previous,
+            earlier.c.account == of,
+            earlier.c.number == line.c.number - 1,
+            line.c.number > low,
+        )
+    )
+
+
+def _number_and_payment(connection: Connection, query: Select[Any]) -> tuple[int, str] | None:
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def _records(connection: Connection, query: Select[Any]) -> list[Record]:

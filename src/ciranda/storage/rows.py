@@ -175,11 +175,12 @@ def _account_to_row(account: Account) -> Row:
         account.floor,
         account.ceiling,
         account.entries,
+        account.latest,
         account.opened_at,
     )
 
 
-ACCOUNT_MOVES = ("status", "balance", "held", "incoming", "floor", "entries")
+ACCOUNT_MOVES = ("status", "balance", "held", "incoming", "floor", "entries", "latest")
 """What of an account ever changes."""
 
 
@@ -193,6 +194,7 @@ def account_move(account: Account) -> Row:
         account.incoming,
         account.floor,
         account.entries,
+        account.latest,
     )
 
 
@@ -209,7 +211,8 @@ def _account_from_row(row: Sequence[Any]) -> Account:
         floor=row[8],
         ceiling=row[9],
         entries=row[10],
-        opened_at=row[11],
+        latest=row[11],
+        opened_at=row[12],
     )
 
 
@@ -390,6 +393,8 @@ RECORDS: Shape[Record] = Shape(schema.payments, _record_to_row, _record_from_row
 CUSTOMERS: Shape[Customer] = _plain(Customer, schema.customers)
 APPROVALS: Shape[Approval] = Shape(schema.approvals, _approval_to_row, _approval_from_row)
 ENTRIES: Shape[Entry] = _plain(Entry, schema.entries)
+MARK_EVERY = 64
+"""Of an account's entries, every 64th has a row in `marks`."""
 KEYS: Shape[Key] = _plain(Key, schema.keys)
 LIMITS: Shape[Limits] = Shape(schema.limits, _limits_to_row, _limits_from_row)
 LINKS: Shape[Link] = _with_scopes(Link, schema.links)

@@ -1,7 +1,7 @@
 """One bank's tables, described once for SQLite and PostgreSQL.
 
-Times are milliseconds, money is minor units, both in 64-bit integers. A statement line is found by account and number,
-so `entries` needs no index but its key; so do `keys`. What is rare is indexed only where it is set.
+Times are milliseconds, money is minor units, both in 64-bit integers. Payments' ids sort by time, and what is written
+for each payment is kept in that order wherever it can be. What is rare is indexed only where it is set.
 """
 
 from sqlalchemy import (
@@ -195,6 +195,7 @@ accounts = Table(
     Column("floor", BigInteger, nullable=False),
     Column("ceiling", BigInteger, nullable=False),
     Column("entries", BigInteger, nullable=False),
+    Column("latest", TEXT),
     Column("opened_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -293,16 +294,30 @@ spent = Table(
 entries = Table(
     "entries",
     metadata,
+    Column("payment", TEXT, nullable=False),
     Column("account", TEXT, nullable=False),
     Column("number", BigInteger, nullable=False),
-    Column("payment", TEXT, nullable=False),
+    Column("previous", TEXT),
     Column("amount", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
     Column("counterpart", TEXT, nullable=False),
     Column("booked_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("payment", "account", "number"),
+    sqlite_with_rowid=False,
+)
+"""New rows stand together, whatever accounts they are of: a page of the file takes many of them. Each names the payment
+of the account's entry before it, and the account that of its newest."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("account", TEXT, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("payment", TEXT, nullable=False),
     PrimaryKeyConstraint("account", "number"),
     sqlite_with_rowid=False,
 )
+"""Every 64th entry of an account: from the next one, any entry is a few steps back."""
 
 heights = Table(
     "heights",

@@ -13,9 +13,10 @@ from ciranda.simulator.founding import BALANCE
 
 _BROKEN_CHAIN = """
 SELECT account, number FROM (
-    SELECT account, number, balance - amount AS before, lag(balance, 1, 0) OVER (
-        PARTITION BY account ORDER BY number) AS last FROM entries
-) WHERE before != last LIMIT 1
+    SELECT account, number, previous, balance - amount AS before,
+        lag(balance, 1, 0) OVER line AS last, lag(payment) OVER line AS last_payment
+    FROM entries WINDOW line AS (PARTITION BY account ORDER BY number)
+) WHERE before != last OR previous IS NOT last_payment LIMIT 1
 """
 
 
@@ -41,16 +42,17 @@ class RightBalances(Checker):
             if bank_id in self.world.gone:
                 continue
             connection = self.world.banks[bank_id].disk.connection
-            (balance,) = connection.execute(
-                "SELECT balance FROM accounts WHERE id = ?", (address,)
+            balance, latest = connection.execute(
+                "SELECT balance, latest FROM accounts WHERE id = ?", (address,)
             ).fetchone()
             if balance != BALANCE + moved[address]:
                 self.broken(f"{address} has {balance}, and should have {BALANCE + moved[address]}")
             entries = connection.execute(
-                "SELECT coalesce(sum(amount), 0), count(*), max(number) FROM entries WHERE account = ?",
+                # With one maximum, the other columns are of the row that has it.
+                "SELECT coalesce(sum(amount), 0), count(*), max(number), payment FROM entries WHERE account = ?",
                 (address,),
             ).fetchone()
-            if entries[0] != balance or entries[1] != entries[2]:
+            if entries[0] != balance or entries[1] != entries[2] or entries[3] != latest:
                 self.broken(f"the entries of {address} sum to {entries[0]}, and its balance is {balance}")
         for bank in self.world.living():
             broken = bank.disk.connection.execute(_BROKEN_CHAIN).fetchone()

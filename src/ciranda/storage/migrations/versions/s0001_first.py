@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("floor", sa.BigInteger(), nullable=False),
         sa.Column("ceiling", sa.BigInteger(), nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("latest", TEXT, nullable=True),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
@@ -91,14 +92,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "entries",
+        sa.Column("payment", TEXT, nullable=False),
         sa.Column("account", TEXT, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("payment", TEXT, nullable=False),
+        sa.Column("previous", TEXT, nullable=True),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("balance", sa.BigInteger(), nullable=False),
         sa.Column("counterpart", TEXT, nullable=False),
         sa.Column("booked_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("account", "number"),
+        sa.PrimaryKeyConstraint("payment", "account", "number"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -154,6 +156,14 @@ def upgrade() -> None:
     )
     op.create_index("mandates_by_giver", "mandates", ["giver", "id"], unique=False)
     op.create_index("mandates_by_account", "mandates", ["account"], unique=False)
+    op.create_table(
+        "marks",
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("payment", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("account", "number"),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "payments",
         sa.Column("id", TEXT, nullable=False),

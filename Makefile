@@ -18,10 +18,10 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 
 unit: .venv/ready
-	$(BIN)/python -m pytest tests --ignore=tests/system
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests --ignore=tests/system
 
 system: .venv/ready
-	$(BIN)/python -m pytest tests/system
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/system
 
 SEEDS ?= 2000
 simulate: .venv/ready ## whole consortia under every fault, in virtual time; SEEDS=2000

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit system simulate model chaos lint format bench lock clean
+.PHONY: demo test unit system simulate model chaos schemathesis lint format bench lock clean
 
 demo: .venv/ready ## four banks, sample customers, one payment from three banks to a fourth, the audit
 	$(BIN)/ciranda demo
@@ -33,6 +33,10 @@ model: ## the protocol's model, checked exhaustively; needs the packages spin an
 MINUTES ?= 5
 chaos: .venv/ready ## real banks under a nemesis; MINUTES=30 SEED=7 OPTIONS='--postgres' or '--netns'
 	$(BIN)/python -m tests.system.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(OPTIONS)
+
+EXAMPLES ?= 200
+schemathesis: .venv/ready ## every route as its OpenAPI document has it, and as it has it not; EXAMPLES=1000 SEED=7
+	$(BIN)/python -m tests.openapi.conformance --examples $(EXAMPLES) $(if $(SEED),--seed $(SEED))
 
 format: .venv/ready
 	$(BIN)/ruff check --fix src tests bench

@@ -465,6 +465,8 @@ def _derive(secret: bytes, purpose: str) -> bytes:
 def _configure_log(settings: BankSettings) -> None:
     """One JSON object a line, on standard error. No line for each payment: metrics count those."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # What it warns of is each client that speaks no HTTP: strangers would fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

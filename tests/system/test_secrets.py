@@ -31,7 +31,7 @@ from tests.system.consortium import (
 TALKATIVE = Path(__file__).with_name("talkative")
 WRONG_PASSWORD = "uma senha que ninguem tem"
 NEW_PASSWORD = "outra senha bem comprida"
-KEPT_FOR_THEIR_OWNER = {"signing.key", "signing.key.old", "operator.token", "bank.toml"}
+KEPT_FOR_THEIR_OWNER = {"signing.key", "signing.key.old", "secret.key", "operator.token", "bank.toml"}
 """Files that hold a secret because that is what they are for."""
 
 
@@ -68,6 +68,9 @@ class Run:
         self.printed = b""
         for bank in circle.banks:
             self.secrets[f"root's token at {bank.slug}"] = bank.operator
+            self.secrets[f"the secret of {bank.slug}"] = (
+                bank.settings_file.with_name("secret.key").read_text().strip()
+            )
             self._note_key(bank)
 
     def _note_key(self, bank: Bank) -> None:

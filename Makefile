@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit system simulate model chaos schemathesis audit-dependencies lint format bench lock clean
+.PHONY: demo test unit system simulate model chaos schemathesis advisories lint format bench lock clean
 
 demo: .venv/ready ## four banks, sample customers, one payment from three banks to a fourth, the audit
 	$(BIN)/ciranda demo
@@ -38,7 +38,7 @@ EXAMPLES ?= 200
 schemathesis: .venv/ready ## every route as its OpenAPI document has it, and as it has it not; EXAMPLES=1000 SEED=7
 	$(BIN)/python -m tests.openapi.conformance --examples $(EXAMPLES) $(if $(SEED),--seed $(SEED))
 
-audit-dependencies: .venv/ready ## known vulnerabilities of what is locked; needs a service of advisories; OPTIONS='-s osv'
+advisories: .venv/ready ## known vulnerabilities of what is locked; needs a service of advisories; OPTIONS='-s osv'
 	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/python -m tests.architecture.advisories .venv/audit/bin/pip-audit $(OPTIONS)
 

@@ -28,7 +28,7 @@ SAME = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-NASTY = (
+NASTY: tuple[Any, ...] = (
     "",
     "\u0000",
     "\ud800",

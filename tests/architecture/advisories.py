@@ -1,4 +1,4 @@
-"""Known vulnerabilities of what `requirements.lock` pins: `make audit-dependencies`.
+"""Known vulnerabilities of what `requirements.lock` pins: `make advisories`.
 
 pip-audit asks a service of advisories, and ends well also where it learned nothing: what it could not look up it skips.
 Here that is told apart. Exit code 0: all were looked up and none is known to be vulnerable; 1: some are; 2: some or all

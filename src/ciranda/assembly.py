@@ -68,6 +68,8 @@ STOP_WORKERS_S = 3 * DRAIN_S
 WATCH_S = 0.2
 PATIENCE_S = 5
 BACKLOG = 2048
+HEADERS = [("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+"""Of every answer: balances and tokens are kept by nobody on the way, and text is not taken for a page."""
 GREET_S = 0.5
 DRAWN_AT_ONCE = 1_024
 YOUNG_OBJECTS = 20_000
@@ -438,6 +440,7 @@ def _server(app: Any, tls: ssl.SSLContext | None) -> _Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            headers=HEADERS,
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_S,

@@ -170,3 +170,19 @@ def test_what_strangers_held_is_given_back(circle: Consortium, listener: str) ->
         assert len(open_ones) < 50, len(open_ones)
 
     eventually(check)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/bank", 200), ("/v1/accounts", 401), ("/nothing", 404), ("/docs", 200), ("/metrics", 200)],
+)
+def test_no_answer_is_kept_on_the_way_or_taken_for_what_it_is_not(
+    circle: Consortium, path: str, status: int
+) -> None:
+    answer = circle.banks[0].call("GET", path)
+    assert answer.status_code == status
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in answer.headers
+    policy = answer.headers.get("Content-Security-Policy", "")
+    assert ("default-src 'none'" in policy) == (path == "/docs")

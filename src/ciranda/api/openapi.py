@@ -149,7 +149,14 @@ async def docs(request: Request[Any, Any, Any]) -> Response[str]:
         f"<pre>{html.escape(msgspec.json.format(msgspec.json.encode(schema)).decode())}</pre></details>"
         for name, schema in described["components"]["schemas"].items()
     )
-    return Response(_PAGE.format(rows=rows, schemas=schemas), media_type="text/html")
+    return Response(
+        _PAGE.format(rows=rows, schemas=schemas),
+        media_type="text/html",
+        headers={"Content-Security-Policy": _POLICY},
+    )
+
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Ciranda API</title>

@@ -72,6 +72,12 @@ async def _garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     await reader.read()
 
 
+async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Wants to speak something else from here on."""
+    writer.write(b"GET /v1/bank HTTP/1.1\r\nhost: b\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+    await reader.readline()
+
+
 ATTACKS: dict[str, tuple[Attack, int]] = {
     "connections on which nothing is said": (_silent, 150),
     "heads that drip": (_slow_head, 60),
@@ -80,6 +86,7 @@ ATTACKS: dict[str, tuple[Attack, int]] = {
     "bodies without end": (_large_body, 3),
     "answers that nobody fetches": (_unread, 2),
     "no HTTP at all": (_garbage, 6),
+    "another protocol": (_upgrade, 3),
 }
 """Each with how many at once. Whoever is hung up on comes again."""
 

@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit system simulate model chaos lint format bench lock clean
+.PHONY: demo test unit system simulate model chaos schemathesis advisories lint format bench lock clean
 
 demo: .venv/ready ## four banks, sample customers, one payment from three banks to a fourth, the audit
 	$(BIN)/ciranda demo
@@ -33,6 +33,14 @@ model: ## the protocol's model, checked exhaustively; needs the packages spin an
 MINUTES ?= 5
 chaos: .venv/ready ## real banks under a nemesis; MINUTES=30 SEED=7 OPTIONS='--postgres' or '--netns'
 	$(BIN)/python -m tests.system.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(OPTIONS)
+
+EXAMPLES ?= 200
+schemathesis: .venv/ready ## every route as its OpenAPI document has it, and as it has it not; EXAMPLES=1000 SEED=7
+	$(BIN)/python -m tests.openapi.conformance --examples $(EXAMPLES) $(if $(SEED),--seed $(SEED))
+
+advisories: .venv/ready ## known vulnerabilities of what is locked; needs a service of advisories; OPTIONS='-s osv'
+	$(PYTHON) -m venv .venv/audit && .venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m tests.architecture.advisories .venv/audit/bin/pip-audit $(OPTIONS)
 
 format: .venv/ready
 	$(BIN)/ruff check --fix src tests bench

@@ -68,6 +68,8 @@ STOP_WORKERS_S = 3 * DRAIN_S
 WATCH_S = 0.2
 PATIENCE_S = 5
 BACKLOG = 2048
+HEADERS = [("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
+"""Of every answer: balances and tokens are kept by nobody on the way, and text is not taken for a page."""
 GREET_S = 0.5
 DRAWN_AT_ONCE = 1_024
 YOUNG_OBJECTS = 20_000
@@ -438,6 +440,7 @@ def _server(app: Any, tls: ssl.SSLContext | None) -> _Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            headers=HEADERS,
             proxy_headers=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=DRAIN_S,
@@ -465,6 +468,8 @@ def _derive(secret: bytes, purpose: str) -> bytes:
 def _configure_log(settings: BankSettings) -> None:
     """One JSON object a line, on standard error. No line for each payment: metrics count those."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # What it warns of is each client that speaks no HTTP: strangers would fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

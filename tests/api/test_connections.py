@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -248,6 +249,13 @@ NONSENSE = [
     b"POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n",
     b"POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST / HTTP/1.1\r\nhost: b\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+    b"POST / HTTP/1.1\r\nhost: b\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: b\r\ntransfer-encoding: chunked\r\n\r\n1\r\nabcdef\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: b\r\ntransfer-encoding: gzip, identity\r\ncontent-length: 3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 3, 3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: b\r\ncontent-length: +3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 99999999999999999999\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"GET /\xff\xfe HTTP/1.1\r\nhost: b\r\n\r\n",
     b"GET /\x00 HTTP/1.1\r\nhost: b\r\n\r\n",
     b"GET / HTTP/1.1\r\nhost: b\r\nx: \x00\r\n\r\n",
@@ -261,6 +269,115 @@ def test_what_is_no_http_is_a_bad_request(nonsense: bytes) -> None:
             check_problem(await served.say(nonsense), "bad_request")
 
     asyncio.run(story())
+
+
+# Requests within requests.
+
+
+def test_requests_sent_in_one_piece_are_answered_one_after_another_each_with_its_own(banks: Pair) -> None:
+    ana, bia = banks.here.someone(7), banks.here.someone(9)
+
+    def ask(token: str, path: str, more: bytes = b"") -> bytes:
+        head = f"GET {path} HTTP/1.1\r\nhost: b\r\nauthorization: Bearer {token}\r\n"
+        return head.encode() + more + b"\r\n"
+
+    async def story() -> bytes:
+        async with serving(banks.here.app) as served:
+            return await served.say(
+                ask(ana.token, "/v1/accounts")
+                + ask("nobody", "/v1/accounts")
+                + ask(bia.token, "/v1/accounts")
+                + ask(ana.token, f"/v1/accounts/{bia.account}", b"connection: close\r\n")
+            )
+
+    said = banks.here.run(story())
+    assert [int(one) for one in re.findall(rb"HTTP/1.1 (\d+) ", said)] == [200, 401, 200, 404]
+    assert said.index(ana.account.encode()) < said.index(b" 401 ") < said.index(bia.account.encode())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-length: 0\r\ntransfer-encoding: chunked\r\n",
+        b"transfer-encoding: chunked\r\ncontent-length: 0\r\n",
+        b"content-length: 0\r\ncontent-length: %d\r\n",
+        b"content-length: 0\r\ntransfer-encoding:\x0bchunked\r\n",
+        b"content-length: 0\r\ntransfer-encoding : chunked\r\n",
+    ],
+)
+def test_no_request_hides_in_the_body_of_another(banks: Pair, head: bytes) -> None:
+    """Whatever a proxy in front of the bank makes of it, the bank does not answer it as two."""
+    payer, shop = banks.here.someone(100), banks.here.someone()
+    body = json.dumps({"transfers": [transfer(payer.account, shop.account, 10)]}).encode()
+    hidden = (
+        b"POST /v1/payments HTTP/1.1\r\nhost: b\r\nidempotency-key: hidden\r\nauthorization: Bearer "
+        + payer.token.encode()
+        + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+        + body
+    )
+    chunked = b"0\r\n\r\n" + hidden
+    head = head % len(chunked) if b"%d" in head else head
+
+    async def story() -> bytes:
+        async with serving(banks.here.app) as served:
+            return await served.say(b"POST /v1/bank HTTP/1.1\r\nhost: b\r\n" + head + b"\r\n" + chunked)
+
+    said = banks.here.run(story())
+    assert said.count(b"HTTP/1.1 ") == 1, said
+    assert b" 400 " in said[:20]
+    assert banks.here.balance(payer) == 100
+
+
+@pytest.mark.parametrize("host", [b"", b"host: \r\n", b"host: a\r\nhost: b\r\n", b"host: evil.example\r\n"])
+def test_the_bank_believes_no_host(banks: Pair, host: bytes) -> None:
+    async def story() -> bytes:
+        async with serving(banks.here.app) as served:
+            forwarded = b"x-forwarded-host: evil.example\r\nx-original-url: /v1/operator/audit\r\n"
+            head = b"GET /v1/bank HTTP/1.1\r\nconnection: close\r\n"
+            return await served.say(head + host + forwarded + b"\r\n")
+
+    said = banks.here.run(story())
+    assert said.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 400 "))
+    assert b"evil" not in said
+    assert b"location:" not in said.lower()
+
+
+def test_any_bytes_on_a_connection_are_answered_or_hung_up_on(banks: Pair) -> None:
+    payer, shop = banks.here.someone(100), banks.here.someone()
+    body = json.dumps({"transfers": [transfer(payer.account, shop.account, 0)]}).encode()
+    whole = (
+        b"POST /v1/payments?a=b HTTP/1.1\r\nhost: b\r\nconnection: close\r\nidempotency-key: k\r\nauthorization: Bearer "
+        + payer.token.encode()
+        + b"\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n" % len(body)
+        + body
+        + b"\r\n0\r\n\r\n"
+    )
+    dice = random.Random(5)
+
+    def damaged() -> bytes:
+        said = bytearray(whole)
+        for _ in range(dice.choice((1, 1, 2, 8))):
+            place = dice.randrange(len(said))
+            match dice.randrange(4):
+                case 0:
+                    said[place] = dice.randrange(256)
+                case 1:
+                    del said[place : place + dice.randrange(1, 40)]
+                case 2:
+                    said[place:place] = dice.choice((b"\r\n", b"\x00", b" ", b"\xff", b"9" * 30, b"\r\n\r\n"))
+                case _:
+                    said[place:place] = said[: dice.randrange(1, 80)]
+        return bytes(said)
+
+    async def story() -> list[bytes]:
+        async with serving(banks.here.app) as served:
+            return await asyncio.gather(*(served.say(damaged()) for _ in range(150)))
+
+    for said in banks.here.run(story()):
+        statuses = [int(one) for one in re.findall(rb"(?m)^HTTP/1.1 (\d+) ", said)]
+        assert all(400 <= status < 500 for status in statuses), said[:500]
+        assert bool(statuses) == bool(said)
+    assert banks.here.balance(payer) == 100
 
 
 # Paths, at a real bank.

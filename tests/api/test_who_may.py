@@ -398,13 +398,24 @@ def nobodies(world: World) -> dict[str, Nobody]:
     assert again.status == 201
     seal = Seal(world.there.ispb, Ed25519PrivateKey.generate(), bank.node.bank.roster)
     signed = seal.sign_request(bank.ispb, b"", int(time.time()))
+    ended_elsewhere = world.fresh("holder")
+    assert bank.call("DELETE", "/v1/sessions/others", token=world.tokens["holder"]).status == 204
+    shut_out = bank.someone()
+    left_open = bank.call("POST", "/v1/sessions", {"document": shut_out.document, "password": PASSWORD})
+    new = {"old_password": PASSWORD, "new_password": PASSWORD}
+    assert bank.call("PUT", "/v1/customers/me/password", new, token=shut_out.token).status == 204
+    mandate = world.mandate(bank, world.tokens["holder"], world.account, world.there.ispb, "read")
     expired_session, expired_token = world.fresh("holder"), bank.operator("late", "operator")
     callers = {
         "no token": [],
         "garbage": bearer("nobody"),
         "an operator whom there never was": bearer(f"op_nobody_{'x' * 43}"),
         "a session that was ended": bearer(ended),
+        "a session that was ended from elsewhere": bearer(ended_elsewhere),
+        "a session that a new password ended": bearer(left_open.json["token"]),
         "a session that has expired": bearer(expired_session),
+        "a customer of another bank": bearer(world.there.someone().token),
+        "a mandate's token": bearer(mandate["token"]),
         "an operator whose token has expired": bearer(expired_token),
         "an operator whose token was replaced": bearer(replaced),
         "an operator who was ended": bearer(former),
@@ -419,14 +430,23 @@ NOBODIES = (
     "garbage",
     "an operator whom there never was",
     "a session that was ended",
+    "a session that was ended from elsewhere",
+    "a session that a new password ended",
     "a session that has expired",
+    "a customer of another bank",
+    "a mandate's token",
     "an operator whose token has expired",
     "an operator whose token was replaced",
     "an operator who was ended",
     "an operator of another bank",
     "a peer, by its signature",
 )
+"""All that the fixture above makes: a test below says so."""
 FAR_AHEAD_MS = 100 * 24 * 60 * 60 * 1000
+
+
+def test_all_kinds_of_nobody_are_asked_for(nobodies: dict[str, Nobody]) -> None:
+    assert tuple(nobodies) == NOBODIES
 
 
 @pytest.mark.parametrize("what", NOBODIES)

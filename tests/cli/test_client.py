@@ -192,6 +192,33 @@ def test_an_answer_that_is_no_banks_is_told_as_such() -> None:
     asyncio.run(run())
 
 
+ODD_ANSWERS = [
+    b"",
+    b"[" * 50_000,
+    b'{"code":' * 50_000,
+    b'{"code": 1, "detail": []}',
+    b"\xff\xfe",
+    b'"\\ud800"',
+    b"9" * 5_000,
+    b"null",
+]
+
+
+@pytest.mark.parametrize("body", ODD_ANSWERS, ids=lambda body: repr(body[:12]))
+def test_whatever_stands_in_an_answer_the_caller_gets_one_of_two_errors(body: bytes) -> None:
+    async def run() -> None:
+        endless = {"Retry-After": "9" * 5_000}
+        door = Door(web.Response(body=body), web.Response(body=body, status=429, headers=endless))
+        async with opened(door, tries=1) as bank:
+            with pytest.raises(BankAway, match="not understood"):
+                await bank.bank()
+            with pytest.raises(ProblemError) as refused:
+                await bank.bank()
+        assert (refused.value.status, refused.value.retry_after_s) == (429, 0)
+
+    asyncio.run(run())
+
+
 def test_all_payments_are_walked_page_after_page() -> None:
     async def run() -> None:
         def page(*ids: str, next: str | None) -> web.Response:

@@ -1,11 +1,12 @@
 """`/v1/accounts`: opening accounts, looking at them, and their statements."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
+from msgspec import Meta
 
-from ciranda.api import body, page
+from ciranda.api import body, page, shape
 from ciranda.api.answers import bad_request, denied, describe, ok, stop
 from ciranda.api.caller import anyone_known, customer_only, customer_or_operator, document_of, node_of
 from ciranda.api.once import taken
@@ -18,11 +19,12 @@ from ciranda.node.node import Node
 from ciranda.node.order import AccountOrder
 
 HOLDERS_MAX = 16
+_HOLDERS = Meta(extra_json_schema={"maxItems": HOLDERS_MAX})
 
 
 class Opening(body.Body, frozen=True, kw_only=True):
     kind: Literal["individual", "business", "joint"]
-    holders: list[str] | None = None
+    holders: Annotated[list[shape.Document], _HOLDERS] | None = None
     """Joint accounts: the documents of all holders, the caller's among them."""
     signatures: Literal["any", "all"] | None = None
     """Joint accounts: whether one holder may pay alone."""
@@ -88,7 +90,13 @@ def _holders(holders: list[str] | None) -> tuple[Document, ...]:
     "/v1/accounts",
     guards=[customer_only],
     opt=describe(
-        answers={200: Accounts}, query={"everywhere": "`true` adds the linked accounts at other banks"}
+        answers={200: Accounts},
+        query={
+            "everywhere": shape.Parameter(
+                "`true` adds the linked accounts at other banks",
+                {"type": "string", "enum": ["true", "false"]},
+            )
+        },
     ),
 )
 async def list_accounts(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -130,9 +138,12 @@ async def show_account(request: Request[Any, Any, Any]) -> Response[bytes]:
         answers={200: Entries},
         problems=(404,),
         query={
-            "limit": "at most so many entries, 1 to 1000; 50 if not given",
-            "cursor": "the `next_cursor` of the page before",
-            "after": "only entries numbered over this one, the oldest first: for polling",
+            "limit": shape.limit("entries"),
+            "cursor": shape.cursor(shape.ENTRY_CURSOR),
+            "after": shape.Parameter(
+                "only entries numbered over this one, the oldest first: for polling",
+                {"type": "string", "pattern": shape.ENTRY_NUMBER},
+            ),
         },
     ),
 )

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get
 
-from ciranda.api import page
+from ciranda.api import page, shape
 from ciranda.api.answers import describe, ok
 from ciranda.api.caller import may, node_of
 from ciranda.api.proposals import cursor, terms_view
@@ -35,8 +35,8 @@ class Actions(msgspec.Struct, frozen=True, kw_only=True):
     opt=describe(
         answers={200: Actions},
         query={
-            "limit": "at most so many actions, 1 to 1000; 50 if not given",
-            "cursor": "the `next_cursor` of the page before",
+            "limit": shape.limit("actions"),
+            "cursor": shape.cursor(shape.PROPOSAL_CURSOR),
         },
     ),
 )

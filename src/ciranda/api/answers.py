@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from litestar import Response
 
+from ciranda.api.shape import Parameter
 from ciranda.engine.reply import Denied
 from ciranda.node.attempts import MustWait
 from ciranda.node.batches import Overloaded
@@ -96,7 +97,7 @@ def describe(
     answers: dict[int, Any],
     body: Any = None,
     problems: tuple[int, ...] = (),
-    query: dict[str, str] | None = None,
+    query: dict[str, Parameter] | None = None,
     key: str | None = None,
     public: bool = False,
     code: bool = False,

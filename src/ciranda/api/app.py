@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, route
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from ciranda.api import (
@@ -107,7 +108,7 @@ ROUTES = [
 def make_app(node: Node, trusted_proxies: Proxies = ()) -> PaymentDoor:
     figures = health.Metrics(node)
     routes = Litestar(
-        ROUTES,
+        [*_options(), *ROUTES],
         openapi_config=None,
         logging_config=None,
         request_max_body_size=BODY_MAX,
@@ -119,6 +120,24 @@ def make_app(node: Node, trusted_proxies: Proxies = ()) -> PaymentDoor:
         state=State({"node": node, "metrics": figures, "trusted_proxies": trusted_proxies}, deep_copy=False),
     )
     return PaymentDoor(node, routes, figures)
+
+
+def _options() -> list[HTTPRouteHandler]:
+    """What may be asked of each path. Litestar's own answer forgets all methods of a path but the first."""
+    methods: dict[str, set[str]] = {}
+    for handler in ROUTES:
+        for path in handler.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(handler.http_methods)
+    return [_options_of(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
+
+def _options_of(path: str, allowed: str) -> HTTPRouteHandler:
+    @route(path, http_method=["OPTIONS"], status_code=204)
+    async def options(request: Request[Any, Any, Any]) -> Response[None]:
+        del request
+        return Response(None, status_code=204, headers={"Allow": allowed})
+
+    return options
 
 
 def _any(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from msgspec import UNSET, UnsetType
 
 from ciranda.agreement.participant import State
-from ciranda.api import body, page
+from ciranda.api import body, page, shape
 from ciranda.api.answers import bad_request, denied, describe, ok, stop
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.code import code_of
@@ -102,8 +102,8 @@ async def approve_mandate(request: Request[Any, Any, Any]) -> Response[bytes]:
     opt=describe(
         answers={200: Awaiting},
         query={
-            "limit": "at most so many, 1 to 1000; 50 if not given",
-            "cursor": "the `next_cursor` of the page before",
+            "limit": shape.limit("of them"),
+            "cursor": shape.cursor(shape.APPROVAL_CURSOR),
         },
     ),
 )

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request, Response, post
 from msgspec import UNSET, Meta, UnsetType
 
-from ciranda.api import body
+from ciranda.api import body, shape
 from ciranda.api.answers import bad_request, describe, ok
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.code import code_of
@@ -24,10 +24,10 @@ BODY_MAX = 8 * 1024 * 1024
 
 
 class KeyedPayment(body.Body, frozen=True, kw_only=True):
-    key: str
+    key: shape.Key
     transfers: Annotated[list[TransferOrder], Meta(min_length=1, max_length=TRANSFERS_MAX)]
-    description: str | None = None
-    reference: str | None = None
+    description: shape.Description | None = None
+    reference: shape.Reference | None = None
 
 
 class Batch(body.Body, frozen=True, kw_only=True):

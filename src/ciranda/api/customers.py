@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import Request, Response, post, put
 
-from ciranda.api import body
+from ciranda.api import body, shape
 from ciranda.api.answers import bad_request, describe, nothing, ok, stop
 from ciranda.api.caller import customer_of, customer_only, node_of, token_of
 from ciranda.api.origin import origin_of
@@ -20,11 +20,11 @@ _PHONE = re.compile(r"\+?[0-9 ()-]{4,30}")
 
 
 class SignUp(body.Body, frozen=True, kw_only=True):
-    document: str
-    name: str
-    password: str
-    email: str | None = None
-    phone: str | None = None
+    document: shape.Document
+    name: shape.Name
+    password: shape.FreshPassword
+    email: shape.Email | None = None
+    phone: shape.Phone | None = None
 
 
 class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +34,8 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewPassword(body.Body, frozen=True, kw_only=True):
-    old_password: str
-    new_password: str
+    old_password: shape.Password
+    new_password: shape.FreshPassword
 
 
 _sign_up = msgspec.json.Decoder(SignUp)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, delete, get, post
 
-from ciranda.api import body
+from ciranda.api import body, shape
 from ciranda.api.answers import denied, describe, nothing, ok, stop
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.once import taken
@@ -19,8 +19,8 @@ from ciranda.ports import PeerUnreachable
 
 
 class LinkBody(body.Body, frozen=True, kw_only=True):
-    account: str
-    mandate: str
+    account: shape.Address
+    mandate: shape.MandateToken
     """The token of a mandate that the account's bank gave for this bank."""
 
 

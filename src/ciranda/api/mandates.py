@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from msgspec import UNSET, Meta, UnsetType
 
-from ciranda.api import body, page
+from ciranda.api import body, page, shape
 from ciranda.api.answers import bad_request, denied, describe, nothing, ok, stop
 from ciranda.api.caller import customer_only, document_of, node_of
 from ciranda.api.code import code_of
@@ -25,17 +25,17 @@ ID_MAX = 64
 
 
 class MandateBody(body.Body, frozen=True, kw_only=True):
-    account: str
-    initiator: str
+    account: shape.Address
+    initiator: shape.Ispb
     """The ISPB of the bank that may use the mandate."""
-    expires_at: str
-    starts_at: str | None = None
+    expires_at: shape.Expiry
+    starts_at: shape.Moment | None = None
     """At once, if not given."""
     per_payment: Annotated[int, Meta(ge=1, le=AMOUNT_MAX)] | None = None
     per_day: Annotated[int, Meta(ge=1, le=BALANCE_MAX)] | None = None
     total: Annotated[int, Meta(ge=1, le=BALANCE_MAX)] | None = None
     scopes: Annotated[list[Literal["pay", "read"]], Meta(min_length=1, max_length=2)] | None = None
-    payer: str | None = None
+    payer: shape.Document | None = None
     """The document of the initiator's customer who may use it; the caller's own if not given."""
 
 
@@ -195,8 +195,8 @@ async def resume(request: Request[Any, Any, Any]) -> Response[bytes]:
         answers={200: Uses},
         problems=(404,),
         query={
-            "limit": "at most so many uses, 1 to 1000; 50 if not given",
-            "cursor": "the `next_cursor` of the page before",
+            "limit": shape.limit("uses"),
+            "cursor": shape.cursor(shape.USE_CURSOR),
         },
     ),
 )

@@ -12,19 +12,15 @@ from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from ciranda import __version__
+from ciranda.api import shape
 from ciranda.api.code import HEADER
 from ciranda.wire.problem import STATUS, Problem
 
 _REF = "#/components/schemas/{name}"
-_ALWAYS = (400, 404, 405, 413, 503)
+_ALWAYS = (400, 404, 405, 408, 413, 503)
 
-_TEXT = {"type": "string"}
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "address": {"type": "string", "pattern": r"^[0-9A-Z]{8}\.[0-9]{4}\.[0-9]{2,20}$"},
-    "limit": {"type": "integer", "minimum": 1},
-    "everywhere": {"type": "string", "enum": ["true", "false"]},
-}
-"""What a parameter looks like, by its name; any other is text."""
+_IN_PATHS = {"address": shape.ADDRESS, "ispb": shape.ISPB}
+"""Any other is text."""
 
 
 def document(app: Litestar) -> dict[str, Any]:
@@ -74,17 +70,17 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: dict[int, Any]) ->
         "responses": {},
     }
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(name, _TEXT)}
+        {"name": name, "in": "path", "required": True, "schema": _IN_PATHS.get(name, shape.TEXT)}
         for name in re.findall(r"{(\w+)}", path)
     ] + [
         {
             "name": name,
             "in": "query",
             "required": False,
-            "description": meaning,
-            "schema": _PARAMETERS.get(name, _TEXT),
+            "description": parameter.meaning,
+            "schema": parameter.schema,
         }
-        for name, meaning in opt["query"].items()
+        for name, parameter in opt["query"].items()
     ]
     if opt["key"]:
         parameters.append(
@@ -92,7 +88,7 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: dict[int, Any]) ->
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": opt["key"] == "required",
-                "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+                "schema": shape.KEY,
             }
         )
     if opt["code"]:
@@ -101,7 +97,7 @@ def _operation(path: str, handler: HTTPRouteHandler, schemas: dict[int, Any]) ->
                 "name": HEADER,
                 "in": "header",
                 "required": False,
-                "schema": {"type": "string", "pattern": "^([0-9]{6}|[a-z2-7]{4}(-[a-z2-7]{4}){3})$"},
+                "schema": shape.CODE,
             }
         )
     if parameters:
@@ -153,7 +149,14 @@ async def docs(request: Request[Any, Any, Any]) -> Response[str]:
         f"<pre>{html.escape(msgspec.json.format(msgspec.json.encode(schema)).decode())}</pre></details>"
         for name, schema in described["components"]["schemas"].items()
     )
-    return Response(_PAGE.format(rows=rows, schemas=schemas), media_type="text/html")
+    return Response(
+        _PAGE.format(rows=rows, schemas=schemas),
+        media_type="text/html",
+        headers={"Content-Security-Policy": _POLICY},
+    )
+
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Ciranda API</title>

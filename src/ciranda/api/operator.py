@@ -7,7 +7,7 @@ from litestar import Request, Response, get, post, put
 from msgspec import Meta
 
 from ciranda.agreement.participant import State
-from ciranda.api import body, page
+from ciranda.api import body, page, shape
 from ciranda.api.answers import bad_request, denied, describe, ok
 from ciranda.api.caller import may, node_of, operator_of
 from ciranda.api.proposals import ProposalView, proposed
@@ -130,8 +130,8 @@ async def audit(request: Request[Any, Any, Any]) -> Response[bytes]:
     opt=describe(
         answers={200: KnownPayments},
         query={
-            "after": "the `next_cursor` of the page before",
-            "limit": f"at most so many payments, 1 to {PAYMENTS_PAGE_MAX}; 50 if not given",
+            "after": shape.cursor(shape.PAYMENT_CURSOR),
+            "limit": shape.limit("payments", PAYMENTS_PAGE_MAX),
         },
     ),
 )

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from msgspec import UNSET, Meta, UnsetType
 
-from ciranda.api import body
+from ciranda.api import body, shape
 from ciranda.api.answers import bad_request, denied, describe, nothing, ok, stop
 from ciranda.api.caller import any_operator, may, node_of, operator_of
 from ciranda.api.proposals import ProposalView, proposed
@@ -22,19 +22,19 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class OperatorBody(body.Body, frozen=True, kw_only=True):
-    name: str
+    name: shape.OperatorName
     role: Literal["teller", "operator", "auditor", "admin"]
     cash_limit: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
     """A teller's: the most that one deposit or withdrawal may be."""
-    token_hash: str | None = None
+    token_hash: shape.TokenHash | None = None
     """SHA-256 of a token that the operator has drawn, in hexadecimal; needed where two people must agree."""
-    expires_at: str | None = None
+    expires_at: shape.Expiry | None = None
     """When the token ends; 90 days from now if not given."""
 
 
 class TokenBody(body.Body, frozen=True, kw_only=True):
-    token_hash: str | None = None
-    expires_at: str | None = None
+    token_hash: shape.TokenHash | None = None
+    expires_at: shape.Expiry | None = None
 
 
 class OperatorView(msgspec.Struct, frozen=True, kw_only=True):

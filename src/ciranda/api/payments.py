@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from msgspec import Meta
 
 from ciranda.agreement.participant import State
-from ciranda.api import body, page
+from ciranda.api import body, page, shape
 from ciranda.api.answers import Stopped, bad_request, denied, describe, ok, stop
 from ciranda.api.caller import (
     anyone_known,
@@ -39,23 +39,23 @@ MANDATE_MAX = 256
 
 
 class TransferOrder(body.Body, frozen=True, kw_only=True):
-    source: str
-    target: str
+    source: shape.Address
+    target: shape.Address
     amount: Amount
-    mandate: str | None = None
+    mandate: shape.MandateToken | None = None
     """The token of the mandate that allows this debit, for a source in another bank."""
 
 
 class Payment(body.Body, frozen=True, kw_only=True):
     transfers: Annotated[list[TransferOrder], Meta(min_length=1, max_length=TRANSFERS_MAX)]
-    description: str | None = None
-    reference: str | None = None
+    description: shape.Description | None = None
+    reference: shape.Reference | None = None
 
 
 class Cash(body.Body, frozen=True, kw_only=True):
-    account: str
+    account: shape.Address
     amount: Amount
-    description: str | None = None
+    description: shape.Description | None = None
 
 
 class Payments(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,8 +113,8 @@ async def withdraw(request: Request[Any, Any, Any]) -> Response[bytes]:
     opt=describe(
         answers={200: Payments},
         query={
-            "limit": "at most so many payments, 1 to 1000; 50 if not given",
-            "cursor": "the `next_cursor` of the page before",
+            "limit": shape.limit("payments"),
+            "cursor": shape.cursor(shape.PAYMENT_CURSOR),
         },
     ),
 )

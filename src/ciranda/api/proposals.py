@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get, post
 
-from ciranda.api import page
+from ciranda.api import page, shape
 from ciranda.api.answers import bad_request, denied, describe, ok, stop
 from ciranda.api.caller import any_operator, may, node_of, operator_of
 from ciranda.engine.action import Terms
@@ -46,8 +46,8 @@ class Proposals(msgspec.Struct, frozen=True, kw_only=True):
     opt=describe(
         answers={200: Proposals},
         query={
-            "limit": "at most so many proposals, 1 to 1000; 50 if not given",
-            "cursor": "the `next_cursor` of the page before",
+            "limit": shape.limit("proposals"),
+            "cursor": shape.cursor(shape.PROPOSAL_CURSOR),
         },
     ),
 )

@@ -139,6 +139,7 @@ class _Whole:
         return getattr(self._transport, name)
 
     def _send(self) -> None:
-        if self._written:
+        # Whoever hung up in the meantime is not there to be told.
+        if self._written and not self._transport.is_closing():
             self._transport.write(b"".join(self._written))
-            self._written = []
+        self._written = []

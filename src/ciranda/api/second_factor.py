@@ -6,7 +6,7 @@ import msgspec
 from litestar import Request, Response, get, post, put
 from msgspec import Meta
 
-from ciranda.api import body
+from ciranda.api import body, shape
 from ciranda.api.answers import bad_request, describe, nothing, ok, stop
 from ciranda.api.caller import customer_of, customer_only, document_of, node_of
 from ciranda.api.code import check_code, code_of
@@ -17,11 +17,11 @@ from ciranda.money import AMOUNT_MAX
 
 
 class Password(body.Body, frozen=True, kw_only=True):
-    password: str
+    password: shape.Password
 
 
 class FirstCode(body.Body, frozen=True, kw_only=True):
-    code: str
+    code: shape.Code
 
 
 class Guard(body.Body, frozen=True, kw_only=True):

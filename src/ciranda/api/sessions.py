@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, delete, get, post
 
-from ciranda.api import body
+from ciranda.api import body, shape
 from ciranda.api.answers import describe, nothing, ok, stop
 from ciranda.api.caller import customer_only, document_of, node_of, token_of
 from ciranda.api.code import code_of
@@ -18,8 +18,8 @@ ID_MAX = 64
 
 
 class SignIn(body.Body, frozen=True, kw_only=True):
-    document: str
-    password: str
+    document: shape.Document
+    password: shape.Password
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ and asking again can do no harm: everything that moves money carries one idempot
 
 import asyncio
 import random
+import re
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -61,6 +62,7 @@ TIMEOUT_S = 30.0
 _WAIT_S = 0.1
 _WAIT_MAX_S = 5.0
 _NOTHING_RECORDED = ("overloaded", "unavailable")
+_NOT_UNDERSTOOD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class ProblemError(Exception):
@@ -515,13 +517,13 @@ class BankClient:
         answer = await self._send(method, path, body, key=key, again=again)
         try:
             return msgspec.json.decode(answer, type=Proposal)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _NOT_UNDERSTOOD:
             return self._read(answer, kind, key)
 
     def _read(self, answer: bytes, kind: type[Answer], key: str | None) -> Answer:
         try:
             return msgspec.json.decode(answer, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except _NOT_UNDERSTOOD as error:
             raise BankAway(self.url, f"its answer is not understood: {error}", key) from error
 
     async def _send(
@@ -613,7 +615,7 @@ def _query(**fields: str | int | None) -> str:
 def _problem(status: int, headers: Mapping[str, str], body: bytes) -> ProblemError:
     try:
         payload = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NOT_UNDERSTOOD:
         payload = {}
     retry_after = headers.get("Retry-After", "")
     # What stands between us and the bank, a proxy say, does not speak of problems.
@@ -622,5 +624,5 @@ def _problem(status: int, headers: Mapping[str, str], body: bytes) -> ProblemErr
         str(payload.get("code", "unknown")),
         str(payload.get("detail", f"The answer was {status}, without a reason.")),
         payload,
-        retry_after_s=int(retry_after) if retry_after.isdecimal() else 0,
+        retry_after_s=int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0,
     )

@@ -245,7 +245,10 @@ class Coordinator:
                     await asyncio.sleep(self._dice.between(*BUSY_WAIT_S))
                 case _:
                     log.warning(
-                        "peer_broke_the_protocol", peer=bank, payment=prepare.header.id, answer=answer
+                        "peer_broke_the_protocol",
+                        peer=bank,
+                        payment=prepare.header.id,
+                        answer=type(answer).__name__,
                     )
                     return Code.ABORTED
         return Code.DEADLINE_PASSED
@@ -274,7 +277,8 @@ class Coordinator:
             return
         if not isinstance(answer, Done):
             if not isinstance(answer, Busy):
-                log.warning("peer_broke_the_protocol", peer=bank, payment=record.id, answer=answer)
+                kind = type(answer).__name__
+                log.warning("peer_broke_the_protocol", peer=bank, payment=record.id, answer=kind)
             return
         try:
             await self._batches.note(Told(id=record.id, bank=bank))

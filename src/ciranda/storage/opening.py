@@ -45,17 +45,20 @@ def make_store(url: str, bank: Bank, clock: Clock, dice: Dice) -> SqlStore:
 
 
 def _reader(url: str) -> Engine:
-    """Each look is one transaction and sees one snapshot."""
+    """Each look is one transaction and sees one snapshot. What it asks for is in no error, and so in no log."""
     if not is_sqlite(url):
         return create_engine(
             sqlalchemy_url(url),
             pool_size=READERS,
+            hide_parameters=True,
             isolation_level="REPEATABLE READ",
             pool_pre_ping=True,
             connect_args={"connect_timeout": 5, "options": "-c statement_timeout=30000"},
         )
     return sqlite_reader(
-        create_engine(url, pool_size=READERS), "PRAGMA query_only=ON", "PRAGMA busy_timeout=5000"
+        create_engine(url, pool_size=READERS, hide_parameters=True),
+        "PRAGMA query_only=ON",
+        "PRAGMA busy_timeout=5000",
     )
 
 

@@ -16,6 +16,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.header import Header, Part
+from ciranda.agreement.height import NOTHING, Height
 from ciranda.agreement.message import (
     Absent,
     Answer,
@@ -51,18 +52,18 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Book:
     """The heights that one bank knows."""
 
-    def __init__(self, height: int) -> None:
+    def __init__(self, height: Height) -> None:
         self.height = height
-        self.shown: dict[Ispb, int] = {}
-        self.ours: dict[Ispb, int] = {}
+        self.shown: dict[Ispb, Height] = {}
+        self.ours: dict[Ispb, Height] = {}
 
-    def own(self) -> int:
+    def own(self) -> Height:
         return self.height
 
-    def seen(self, bank: Ispb) -> int:
-        return self.shown.get(bank, 0)
+    def seen(self, bank: Ispb) -> Height:
+        return self.shown.get(bank, NOTHING)
 
-    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
+    async def heard(self, bank: Ispb, height: Height, ours: Height) -> None:
         self.shown[bank] = height
         self.ours[bank] = ours
 
@@ -171,8 +172,8 @@ class Circle:
     def __init__(self, sock: socket.socket, **limits: Any) -> None:
         self.port = sock.getsockname()[1]
         self.roster = roster_at(self.port)
-        self.book = Book(11)
-        self.book_of_b = Book(22)
+        self.book = Book(Height(11, "1" * 32))
+        self.book_of_b = Book(Height(22, "2" * 32))
         self.bank = Bank()
         self.dice = QuickDice()
         self.peers = HttpPeers(
@@ -229,8 +230,8 @@ def test_a_question_gets_its_answer_and_both_banks_learn_each_others_height() ->
             assert await two.ask(5) == payee(find(5))
             assert await two.peers.ask(B, Probe(), PATIENCE_MS) == Up()
             assert two.bank.heard == [A, A]
-            assert (two.book.shown, two.book.ours) == ({B: 22}, {B: 11})
-            assert (two.book_of_b.shown, two.book_of_b.ours) == ({A: 11}, {A: 22})
+            assert (two.book.shown, two.book.ours) == ({B: two.book_of_b.height}, {B: two.book.height})
+            assert (two.book_of_b.shown, two.book_of_b.ours) == ({A: two.book.height}, {A: two.book_of_b.height})
 
     asyncio.run(story())
 
@@ -750,7 +751,7 @@ async def knock(
 
 
 def batch(sender: Ispb = A, receiver: Ispb = B, questions: Sequence[Question] = (Probe(),)) -> bytes:
-    return encode_batch(sender, receiver, 1, 0, [encode_question(question) for question in questions])
+    return encode_batch(sender, receiver, Height(1, ""), NOTHING, [encode_question(question) for question in questions])
 
 
 def signed(two: Circle, body: bytes, sender: Ispb = A, receiver: Ispb = B, now: int = NOW) -> dict[str, str]:

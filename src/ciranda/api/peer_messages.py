@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.message import AnswerBatch, QuestionBatch
 from ciranda.identity import Ispb
-from ciranda.ports import Heights, PutBack, Respond, Unavailable
+from ciranda.ports import FalseHeight, Heights, PutBack, Respond, Unavailable
 from ciranda.roster import Roster
 from ciranda.wire.messages import BODY_MAX, Malformed, decode_questions, encode_answers
 from ciranda.wire.replay import Replays
@@ -127,14 +127,13 @@ class PeerListener:
                 request.check_body(body)
                 return await self._answer_batch(request, self._decoded(request, body))
         except BadSignature as error:
-            self._note(scope, str(error))
+            self._note(dict(_headers(scope)).get("ciranda-sender", "")[:8], str(error))
             raise _Problem(401, "unauthenticated", str(error), _CLOSE) from error
 
-    def _note(self, scope: Scope, why: str) -> None:
+    def _note(self, sender: str, why: str) -> None:
         """An attempt leaves a trace, and many leave no flood: one line a second, with how many there were."""
         self._refused += 1
         if self._now() != self._noted:
-            sender = dict(_headers(scope)).get("ciranda-sender", "")[:8]
             log.warning("peer_request_refused", says=sender, why=why, refused=self._refused)
             self._noted, self._refused = self._now(), 0
 
@@ -169,6 +168,9 @@ class PeerListener:
             await self._heights.heard(batch.sender, batch.height, batch.seen)
         except PutBack as error:
             raise _Problem(503, "unavailable", "This bank was put back, and must not answer.") from error
+        except FalseHeight as error:
+            self._note(batch.sender, str(error))
+            raise _Problem(400, "bad_request", str(error)) from error
         self._heard_from(batch.sender)
         try:
             answers = tuple(await self._respond(batch.sender, batch.questions))

@@ -231,7 +231,10 @@ def test_a_question_gets_its_answer_and_both_banks_learn_each_others_height() ->
             assert await two.peers.ask(B, Probe(), PATIENCE_MS) == Up()
             assert two.bank.heard == [A, A]
             assert (two.book.shown, two.book.ours) == ({B: two.book_of_b.height}, {B: two.book.height})
-            assert (two.book_of_b.shown, two.book_of_b.ours) == ({A: two.book.height}, {A: two.book_of_b.height})
+            assert (two.book_of_b.shown, two.book_of_b.ours) == (
+                {A: two.book.height},
+                {A: two.book_of_b.height},
+            )
 
     asyncio.run(story())
 
@@ -751,7 +754,9 @@ async def knock(
 
 
 def batch(sender: Ispb = A, receiver: Ispb = B, questions: Sequence[Question] = (Probe(),)) -> bytes:
-    return encode_batch(sender, receiver, Height(1, ""), NOTHING, [encode_question(question) for question in questions])
+    return encode_batch(
+        sender, receiver, Height(1, ""), NOTHING, [encode_question(question) for question in questions]
+    )
 
 
 def signed(two: Circle, body: bytes, sender: Ispb = A, receiver: Ispb = B, now: int = NOW) -> dict[str, str]:

@@ -261,7 +261,9 @@ BAD_ANSWERS: list[tuple[int, str, object]] = [
 
 @pytest.mark.parametrize(("index", "field", "value"), BAD_ANSWERS)
 def test_one_bad_answer_makes_the_whole_batch_malformed(index: int, field: str, value: object) -> None:
-    batch = json.loads(encode_answers(AnswerBatch(sender=A, receiver=B, height=HEIGHT, seen=SEEN, answers=ANSWERS)))
+    batch = json.loads(
+        encode_answers(AnswerBatch(sender=A, receiver=B, height=HEIGHT, seen=SEEN, answers=ANSWERS))
+    )
     batch["answers"][index][field] = value
     with pytest.raises(Malformed):
         decode_answers(json.dumps(batch).encode())

@@ -1,0 +1,77 @@
+"""A member with a valid key that does what no honest bank does: what it gets, and what is seen of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from ciranda.agreement.ballot import Ballot
+from ciranda.agreement.message import Answer, Ask, Outbid, Propose, Question, Vote
+from ciranda.identity import Ispb
+from ciranda.ports import PeerUnreachable
+from ciranda.refusal import Code, Refusal
+from tests.node.banks import ANA, BIA, Banks, consortium
+
+A, B, C = (Ispb(f"1000000{digit}") for digit in "123")
+
+Lie = Callable[[Question], Answer | None]
+"""What the liar answers; None: the truth."""
+
+
+def run(folder: Path, story: Callable[[Banks], Awaitable[None]]) -> None:
+    async def tell() -> None:
+        async with consortium(folder, count=3) as banks:
+            await story(banks)
+
+    asyncio.run(tell())
+
+
+def lies(banks: Banks, liar: Ispb, lie: Lie) -> None:
+    answers = banks[liar].answers
+    truth = answers.respond
+
+    async def respond(sender: Ispb, questions: Sequence[Question]) -> list[Answer]:
+        honest = await truth(sender, questions)
+        return [lie(question) or answer for question, answer in zip(questions, honest, strict=True)]
+
+    answers.respond = respond  # type: ignore[method-assign]
+
+
+def test_a_bank_that_answers_with_the_highest_ballot_of_all_keeps_nobody_from_deciding(
+    tmp_path: Path,
+) -> None:
+    """At first nobody hears of the payment but C, which says that it is outbid by a ballot that nothing outranks."""
+
+    async def story(banks: Banks) -> None:
+        def highest(question: Question) -> Answer | None:
+            if not isinstance(question, Ask | Propose):
+                return None
+            return Outbid(id=question.header.id, ballot=Ballot(2**62, C, 2**64 - 1))
+
+        async def lose(sender: Ispb, receiver: Ispb, question: Question) -> None:
+            ballot = question.ballot if isinstance(question, Ask | Propose) else None
+            if ballot is not None and ballot.round < 2 and receiver != C:
+                raise PeerUnreachable(receiver)
+
+        lies(banks, C, highest)
+        banks.network.before = lose
+        token = await banks.mandate(A, ANA, B)
+        await banks.pay(B, ANA, [(banks.accounts[A, ANA], banks.accounts[C, BIA], 500)], [token])
+        await banks.settled()
+        await banks.audit()
+
+    run(tmp_path, story)
+
+
+def test_a_customer_is_told_who_really_refused_a_payment(tmp_path: Path) -> None:
+    async def story(banks: Banks) -> None:
+        def blame(question: Question) -> Answer | None:
+            header = getattr(question, "header", None)
+            return header and Vote(id=header.id, refusal=Refusal(code=Code.INSUFFICIENT_FUNDS, bank=A))
+
+        lies(banks, C, blame)
+        record = await banks.pay(
+            B, ANA, [(banks.accounts[B, ANA], banks.accounts[at, BIA], 500) for at in (A, C)]
+        )
+        assert record.refusal == Refusal(code=Code.INSUFFICIENT_FUNDS, bank=C)
+
+    run(tmp_path, story)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.message import Answer, Ask, Outbid, Propose, Question, Vote
+from ciranda.assembly import SystemDice
 from ciranda.identity import Ispb
+from ciranda.node.register import RegisterClient
 from ciranda.ports import PeerUnreachable
 from ciranda.refusal import Code, Refusal
 from tests.node.banks import ANA, BIA, Banks, consortium
@@ -39,23 +41,35 @@ def lies(banks: Banks, liar: Ispb, lie: Lie) -> None:
 def test_a_bank_that_answers_with_the_highest_ballot_of_all_keeps_nobody_from_deciding(
     tmp_path: Path,
 ) -> None:
-    """At first nobody hears of the payment but C, which says that it is outbid by a ballot that nothing outranks."""
+    """Whoever outranked it would come to a round that no honest witness believes, and never down again."""
 
     async def story(banks: Banks) -> None:
+        rounds: list[int] = []
+
         def highest(question: Question) -> Answer | None:
             if not isinstance(question, Ask | Propose):
                 return None
             return Outbid(id=question.header.id, ballot=Ballot(2**62, C, 2**64 - 1))
 
-        async def lose(sender: Ispb, receiver: Ispb, question: Question) -> None:
+        async def lose(_sender: Ispb, receiver: Ispb, question: Question) -> None:
             ballot = question.ballot if isinstance(question, Ask | Propose) else None
-            if ballot is not None and ballot.round < 2 and receiver != C:
-                raise PeerUnreachable(receiver)
+            if ballot is not None:
+                rounds.append(ballot.round)
+                if receiver != C:
+                    raise PeerUnreachable(receiver)
 
         lies(banks, C, highest)
         banks.network.before = lose
         token = await banks.mandate(A, ANA, B)
-        await banks.pay(B, ANA, [(banks.accounts[A, ANA], banks.accounts[C, BIA], 500)], [token])
+        transfers = [(banks.accounts[A, ANA], banks.accounts[C, BIA], 500)]
+        record = await banks.pay(B, ANA, transfers, [token])
+        assert not record.state.decided
+        node = banks[B]
+        register = RegisterClient(node.bank, node.batches, node.peers, banks.clock, SystemDice())
+        for _ in range(3):
+            await register.recover(record)
+        assert max(rounds) < 100
+        banks.network.before = None
         await banks.settled()
         await banks.audit()
 

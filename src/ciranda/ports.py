@@ -182,6 +182,10 @@ class Store(Protocol):
         """What `change` makes of it is kept, and what it says besides is returned; nobody else comes between."""
         ...
 
+    def forget_customer(self, document: Document) -> None:
+        """Nothing that this process remembers of the customer's sessions and second factor is good any more."""
+        ...
+
     async def used_keys(self, claims: Sequence[Claim]) -> set[Claim]:
         """Those whose keys were used up, for the very bodies that they are for."""
         ...

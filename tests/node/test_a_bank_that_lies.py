@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
 from ciranda.agreement.ballot import Ballot
-from ciranda.agreement.message import Answer, Ask, Outbid, Propose, Question, Vote
+from ciranda.agreement.message import Answer, Ask, Busy, Outbid, Propose, Question, Violated, Vote
 from ciranda.assembly import SystemDice
-from ciranda.identity import Ispb
+from ciranda.identity import EndToEndId, Ispb
+from ciranda.node import answers
 from ciranda.node.register import RegisterClient
 from ciranda.ports import PeerUnreachable
 from ciranda.refusal import Code, Refusal
@@ -28,14 +32,14 @@ def run(folder: Path, story: Callable[[Banks], Awaitable[None]]) -> None:
 
 
 def lies(banks: Banks, liar: Ispb, lie: Lie) -> None:
-    answers = banks[liar].answers
-    truth = answers.respond
+    doors = banks[liar].answers
+    truth = doors.respond
 
     async def respond(sender: Ispb, questions: Sequence[Question]) -> list[Answer]:
         honest = await truth(sender, questions)
         return [lie(question) or answer for question, answer in zip(questions, honest, strict=True)]
 
-    answers.respond = respond  # type: ignore[method-assign]
+    doors.respond = respond  # type: ignore[method-assign]
 
 
 def test_a_bank_that_answers_with_the_highest_ballot_of_all_keeps_nobody_from_deciding(
@@ -61,8 +65,8 @@ def test_a_bank_that_answers_with_the_highest_ballot_of_all_keeps_nobody_from_de
         lies(banks, C, highest)
         banks.network.before = lose
         token = await banks.mandate(A, ANA, B)
-        transfers = [(banks.accounts[A, ANA], banks.accounts[C, BIA], 500)]
-        record = await banks.pay(B, ANA, transfers, [token])
+        source, target = banks.accounts[A, ANA], banks.accounts[C, BIA]
+        record = await banks.pay(B, ANA, [(source, target, 500)], [token])
         assert not record.state.decided
         node = banks[B]
         register = RegisterClient(node.bank, node.batches, node.peers, banks.clock, SystemDice())
@@ -87,5 +91,29 @@ def test_a_customer_is_told_who_really_refused_a_payment(tmp_path: Path) -> None
             B, ANA, [(banks.accounts[B, ANA], banks.accounts[at, BIA], 500) for at in (A, C)]
         )
         assert record.refusal == Refusal(code=Code.INSUFFICIENT_FUNDS, bank=C)
+
+    run(tmp_path, story)
+
+
+def test_what_a_bank_does_wrong_is_written_down_until_it_is_too_much_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each violation is a row for ever: a bank that makes them without measure fills nobody's disk."""
+    monkeypatch.setattr(answers, "LIES_MAX", 3)
+
+    async def story(banks: Banks) -> None:
+        token = await banks.mandate(A, ANA, B)
+        paid = await banks.pay(B, ANA, [(banks.accounts[A, ANA], banks.accounts[C, BIA], 500)], [token])
+        assert paid.header is not None
+        unknown = replace(paid.header, id=EndToEndId(f"E{A}202611230514abcDEF12345"), witnesses=(A,))
+        said = [(await banks[A].answers.respond(C, [Ask(header=unknown, ballot=None)]))[0] for _ in range(5)]
+        assert [type(answer) for answer in said] == [Violated] * 3 + [Busy] * 2
+        assert len(await banks.stores[A].violations(10)) == 3
+        (other,) = await banks[A].answers.respond(B, [Ask(header=unknown, ballot=None)])
+        assert isinstance(other, Violated), "each bank has its own measure"
+        banks.clock.ahead_ms += 60_000
+        (later,) = await banks[A].answers.respond(C, [Ask(header=unknown, ballot=None)])
+        assert isinstance(later, Violated)
+        await banks.settled()
 
     run(tmp_path, story)

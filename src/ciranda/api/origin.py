@@ -4,11 +4,15 @@
 stands left of the first that no proxy of ours vouches for was written by somebody else.
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
 
-from ciranda.api.caller import Connection
+from litestar.connection import ASGIConnection
+
 from ciranda.node.attempts import Origin
 
+Connection = ASGIConnection[Any, Any, Any, Any]
 Address = IPv4Address | IPv6Address
 Proxies = tuple[IPv4Network | IPv6Network, ...]
 
@@ -17,11 +21,17 @@ HOPS_MAX = 20
 
 
 def origin_of(connection: Connection) -> Origin:
-    client = connection.client
-    forwarded = ",".join(connection.headers.getall("x-forwarded-for", []))
+    return origin_in(connection.scope, connection.app.state.trusted_proxies)
+
+
+def origin_in(scope: Mapping[str, Any], proxies: Proxies) -> Origin:
+    """Of a request as ASGI describes it."""
+    client, headers = scope.get("client"), scope["headers"]
+    forwarded = ",".join(value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for")
+    agents = [value.decode("latin-1") for name, value in headers if name == b"user-agent"]
     return Origin(
-        address=address_of(client.host if client else "", forwarded, connection.app.state.trusted_proxies),
-        agent=_agent(connection.headers.get("user-agent", "")),
+        address=address_of(client[0] if client else "", forwarded, proxies),
+        agent=_agent(agents[-1] if agents else ""),
     )
 
 

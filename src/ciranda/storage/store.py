@@ -240,6 +240,13 @@ class SqlStore:
 
         return self._ended(await self._write(change))
 
+    def forget_customer(self, document: Document) -> None:
+        for token_hash, session in list(self._remembered.items()):
+            if session.customer.document == document:
+                del self._remembered[token_hash]
+        self._guarded.pop(document, None)
+        self._sessions_ended += 1
+
     def _ended(self, token_hashes: list[bytes] | None) -> bool:
         """Forgets these sessions here too; False if there is no list of them."""
         for token_hash in token_hashes or ():

@@ -8,9 +8,24 @@ import pytest
 from msgspec.structs import replace
 
 from ciranda.agreement.ballot import Ballot
-from ciranda.agreement.message import Answer, Ask, Busy, Outbid, Propose, Question, Violated, Vote
+from ciranda.agreement.header import Header, digest
+from ciranda.agreement.message import (
+    Answer,
+    Ask,
+    Busy,
+    Decision,
+    Done,
+    Outbid,
+    Propose,
+    Question,
+    Tell,
+    Violated,
+    Vote,
+)
+from ciranda.agreement.participant import State
 from ciranda.assembly import SystemDice
 from ciranda.identity import EndToEndId, Ispb
+from ciranda.instant import Instant
 from ciranda.node import answers
 from ciranda.node.register import RegisterClient
 from ciranda.ports import PeerUnreachable
@@ -91,6 +106,39 @@ def test_a_customer_is_told_who_really_refused_a_payment(tmp_path: Path) -> None
             B, ANA, [(banks.accounts[B, ANA], banks.accounts[at, BIA], 500) for at in (A, C)]
         )
         assert record.refusal == Refusal(code=Code.INSUFFICIENT_FUNDS, bank=C)
+
+    run(tmp_path, story)
+
+
+def test_a_bank_that_asks_without_measure_does_not_keep_our_customers_from_paying(tmp_path: Path) -> None:
+    """It filled the queue, and every customer was told that the bank is overloaded."""
+
+    async def story(banks: Banks) -> None:
+        def telling(number: int) -> Tell:
+            header = Header(
+                id=EndToEndId(f"E{C}202611230514{number:011d}"),
+                deadline=Instant(0),
+                participants=(A, C),
+                witnesses=(C,),
+                roster_version=1,
+                leaves=("0" * 64,),
+            )
+            return Tell(
+                id=header.id, digest=digest(header), decision=Decision.ABORT, refusal=None, header=header
+            )
+
+        node = banks[A]
+        questions = [telling(number) for number in range(4 * answers.TURNS_MAX)]
+        flood = asyncio.gather(*(node.answers.respond(C, questions) for _ in range(4)))
+        await asyncio.sleep(0)
+        assert node.batches.waiting <= answers.TURNS_MAX
+        assert not node.batches.busy
+        paid = await banks.pay(A, ANA, [(banks.accounts[A, ANA], banks.accounts[A, BIA], 500)])
+        assert paid.state is State.COMMITTED
+        assert not flood.done(), "the customer waits for some of it, and not for all"
+        assert {type(answer) for said in await flood for answer in said} == {Done}
+        more = questions * (answers.QUESTIONS_MAX // len(questions) + 1)
+        assert set(await node.answers.respond(C, more)) == {Busy()}
 
     run(tmp_path, story)
 

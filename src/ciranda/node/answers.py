@@ -45,6 +45,13 @@ LIES_MAX = 1_000
 """Violations of one bank in a minute. Each is written down for ever, so what comes after them is put off unread."""
 
 
+TURNS_MAX = 400
+"""Questions of one bank that are answered, or wait to be written, at once. Well under what the batches' queue takes before
+customers are sent away: no bank fills it alone."""
+QUESTIONS_MAX = 16_000
+"""Of one bank, those that wait for their turn too: more than all its workers ask at once."""
+
+
 class Answers:
     def __init__(self, bank: Bank, store: Store, batches: Batches, clock: Clock) -> None:
         self._bank = bank
@@ -52,12 +59,26 @@ class Answers:
         self._batches = batches
         self._clock = clock
         self._traces = Traces(clock)
+        self._shares: dict[Ispb, _Share] = {}
         self._violations: dict[Ispb, tuple[int, int]] = {}
         """In which minute a bank last did what no honest bank does, and how often in it."""
 
     async def respond(self, sender: Ispb, questions: Sequence[Question]) -> list[Answer]:
         """The answers, in order; they leave only when what they say is durable (PROTOCOL 2.3)."""
-        return await asyncio.gather(*[self._answer(sender, question) for question in questions])
+        share = self._shares.get(sender)
+        if share is None:
+            share = self._shares[sender] = _Share()
+        if share.questions + len(questions) > QUESTIONS_MAX:
+            return [Busy()] * len(questions)
+        share.questions += len(questions)
+        try:
+            return await asyncio.gather(*[self._in_turn(share, sender, one) for one in questions])
+        finally:
+            share.questions -= len(questions)
+
+    async def _in_turn(self, share: "_Share", sender: Ispb, question: Question) -> Answer:
+        async with share.turns:
+            return await self._answer(sender, question)
 
     async def _answer(self, sender: Ispb, question: Question) -> Answer:
         try:
@@ -147,3 +168,12 @@ class Answers:
             opened_at=account.opened_at,
             scopes=tuple(may),
         )
+
+
+class _Share:
+    """What one bank has of this one's time."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+        """Under way."""
+        self.turns = asyncio.Semaphore(TURNS_MAX)

@@ -9,6 +9,8 @@ from ciranda.engine.attempts import Allowance
 from ciranda.identity import Document
 
 HOUR_MS = 60 * 60 * 1000
+GUESSES_PER_HOUR = 50
+"""Joint accounts that a customer asks for with somebody who is none: more is no slip, but a search for who is one."""
 
 PER_DOCUMENT = Allowance(free=5, drain_ms=24 * HOUR_MS)
 """In a row: a session forgets them."""
@@ -64,6 +66,10 @@ def of_address(origin: Origin) -> str:
 
 def of_sign_ups(origin: Origin) -> str:
     return f"sign-ups {origin.counted_as}"
+
+
+def of_guesses(document: Document) -> str:
+    return f"holders {document}"
 
 
 def per_hour(count: int) -> Allowance:

@@ -223,7 +223,7 @@ class Node:
     async def approve_payment(self, caller: Document, id: EndToEndId, code: str | None) -> Record | Denied:
         """With the last approval it begins, and this is like `pay`. Raises CodeRequired and MustWait."""
         record, approval = await self.store.payment(id), await self.approval(id)
-        if record is None or approval is None:
+        if record is None or approval is None or caller not in approval.holders:
             return Denied(code=DenialCode.NOT_FOUND)
         if _awaits(approval, caller):
             asked = [(_signature(caller, id), record.amount)]

@@ -17,12 +17,14 @@ from ciranda.engine.operator import Operator
 from ciranda.identity import Document
 from ciranda.instant import Instant, later
 from ciranda.node.attempts import (
+    GUESSES_PER_HOUR,
     PER_DOCUMENT,
     AttemptRules,
     MustWait,
     Origin,
     of_address,
     of_document,
+    of_guesses,
     of_sign_ups,
     per_hour,
 )
@@ -170,6 +172,17 @@ class People:
         log.warning("wrong_password", customer=masked_document(document), network=origin.shown_as)
         await self._count_failure(origin)
         return None
+
+    async def may_name_others(self, document: Document) -> None:
+        """Raises MustWait, if the customer has too often named as holders who are no customers."""
+        blocked_until, now = await self._store.blocked_until(of_guesses(document)), self._clock.now()
+        if now < blocked_until:
+            log.warning("attempts_blocked", of="holders", customer=masked_document(document))
+            raise MustWait(blocked_until - now)
+
+    async def named_nobody(self, document: Document) -> None:
+        """The answer tells who is no customer, and so who is one."""
+        await self._store.count_attempt(of_guesses(document), per_hour(GUESSES_PER_HOUR), self._clock.now())
 
     async def _count_failure(self, origin: Origin) -> None:
         allowance = per_hour(self._rules.attempts.failures_per_address)

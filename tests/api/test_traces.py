@@ -82,6 +82,17 @@ def test_a_token_in_the_address_opens_nothing_and_is_nowhere_in_the_log(bank: Do
         assert ana.token not in str(logged)
 
 
+def test_a_session_that_goes_on_in_another_network_leaves_a_trace(bank: Door, ana: Customer) -> None:
+    with capture_logs() as logged:
+        for client in ("127.0.0.9", FAR, FAR, "127.0.0.1"):
+            assert bank.call("GET", "/v1/accounts", token=ana.token, client=client).status == 200
+    (line,) = said(logged, "session_from_elsewhere")
+    assert (line["customer"], line["network"]) == (masked_document(ana.document), NETWORK)  # type: ignore[arg-type]
+    (session,) = bank.call("GET", "/v1/sessions", token=ana.token).json["sessions"]
+    assert (line["session"], line["began_in"]) == (session["id"], session["address"])
+    assert ana.token not in str(logged)
+
+
 def test_a_customer_who_tries_an_operators_door_is_in_the_log(bank: Door, ana: Customer) -> None:
     with capture_logs() as logged:
         order = {"account": ana.account, "amount": 1}

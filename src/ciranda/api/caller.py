@@ -10,7 +10,7 @@ from litestar import Request
 from litestar.handlers import BaseRouteHandler
 
 from ciranda.api.answers import stop
-from ciranda.api.origin import Connection, origin_of
+from ciranda.api.origin import Connection, address_in, origin_of
 from ciranda.engine.customer import Customer
 from ciranda.engine.operator import Operator, Right
 from ciranda.identity import Document
@@ -80,7 +80,8 @@ def _route(connection: Connection) -> str:
 
 async def _recognise(connection: Connection) -> Customer | Operator:
     token = token_of(connection)
-    caller = await _node(connection).people.who(token)
+    address = address_in(connection.scope, connection.app.state.trusted_proxies)
+    caller = await _node(connection).people.who(token, address)
     if caller is None:
         await _node(connection).refused_token(token, _route(connection), origin_of(connection))
         stop("unauthenticated")

@@ -15,7 +15,7 @@ from ciranda.api.answers import PROBLEM_MEDIA, encode, problem_headers, problem_
 from ciranda.api.caller import token_among
 from ciranda.api.code import code_among
 from ciranda.api.health import Metrics
-from ciranda.api.origin import origin_in
+from ciranda.api.origin import address_in, origin_in
 from ciranda.api.payments import order_of, paid, payment_decoder
 from ciranda.engine.customer import Customer
 from ciranda.identity import Document
@@ -73,10 +73,10 @@ class PaymentDoor:
 
     async def _caller(self, scope: Scope) -> Document:
         token = token_among(_values(scope, b"authorization"))
-        caller = await self._node.people.who(token)
+        proxies = self.routes.state.trusted_proxies
+        caller = await self._node.people.who(token, address_in(scope, proxies))
         if caller is None:
-            origin = origin_in(scope, self.routes.state.trusted_proxies)
-            await self._node.refused_token(token, _ROUTE, origin)
+            await self._node.refused_token(token, _ROUTE, origin_in(scope, proxies))
             stop("unauthenticated")
         if not isinstance(caller, Customer):
             await self._node.operators.turned_away(caller, _ROUTE)

@@ -31,10 +31,13 @@ class MustWait(Exception):
         self.seconds = max(1, -(-wait_ms // 1000))
 
 
+NetAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request comes from, as far as it can be known."""
 
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+    address: NetAddress | None
     agent: str | None
     """What the program says that it is."""
 

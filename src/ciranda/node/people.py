@@ -21,6 +21,7 @@ from ciranda.node.attempts import (
     PER_DOCUMENT,
     AttemptRules,
     MustWait,
+    NetAddress,
     Origin,
     of_address,
     of_document,
@@ -32,6 +33,7 @@ from ciranda.node.mask import masked_document
 from ciranda.node.operators import Operators
 from ciranda.node.passwords import PasswordCost, Passwords
 from ciranda.node.second_factors import SecondFactorRules, SecondFactors
+from ciranda.node.traces import Traces
 from ciranda.ports import Clock, Dice, Session, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -80,6 +82,9 @@ class People:
         self._used: dict[bytes, Instant] = {}
         """When sessions were used, to be written down soon."""
         self._noting: asyncio.Task[None] | None = None
+        self._came_from: dict[bytes, NetAddress] = {}
+        """From where each session was last used, in this process."""
+        self._traces = Traces(clock)
 
     # Signing up and in.
 
@@ -201,8 +206,8 @@ class People:
 
     # Who is calling.
 
-    async def who(self, token: str) -> Customer | Operator | None:
-        """None: no such session, or no longer."""
+    async def who(self, token: str, address: NetAddress | None = None) -> Customer | Operator | None:
+        """None: no such session, or no longer. `address`: where the token comes from now, if that is known."""
         operator = await self._operators.who(token)
         if operator is not None:
             return operator
@@ -213,7 +218,25 @@ class People:
             return None
         if now - session.used_at >= self._coarse_ms:
             self._note_use(token_hash, now)
+        if address is not None and self._came_from.get(token_hash) != address:
+            self._note_address(token_hash, session, address)
         return session.customer
+
+    def _note_address(self, token_hash: bytes, session: Session, address: NetAddress) -> None:
+        """A session that goes on in another network than it began in leaves a trace: its owner moves, or it has two."""
+        if len(self._came_from) >= NOTES_MAX:
+            self._came_from.clear()
+        self._came_from[token_hash] = address
+        network = Origin(address=address, agent=None).shown_as
+        if session.address is not None and network != session.address:
+            self._traces.note(
+                "session_from_elsewhere",
+                (session.id, network),
+                customer=masked_document(session.customer.document),
+                session=session.id,
+                began_in=session.address,
+                network=network,
+            )
 
     def _is_over(self, session: Session, now: Instant) -> bool:
         # What was used last is known only so closely: nobody's session ends early because of it.

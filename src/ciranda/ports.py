@@ -352,10 +352,6 @@ class PutBack(Exception):
     """This bank's database was put back to an earlier moment, so it may not know what it has promised."""
 
 
-class FalseHeight(Exception):
-    """A peer says that it has seen more of this bank than there is, and this bank never told it so."""
-
-
 class Heights(Protocol):
     """How much each bank has written, as far as it has said (PROTOCOL 2.6)."""
 
@@ -370,8 +366,8 @@ class Heights(Protocol):
     async def heard(self, bank: Ispb, height: Height, ours: Height) -> None:
         """`bank` shows its own height, and the greatest of ours that it has seen.
 
-        Raises PutBack if it has seen more of us than we have: then nothing that we say can be relied on. Raises
-        FalseHeight if it says so and we never did: then nothing that it says can be.
+        Raises PutBack if it has seen more of us than we have, and has it from us: then nothing that we say can be
+        relied on.
         """
         ...
 

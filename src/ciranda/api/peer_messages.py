@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ciranda.agreement.message import AnswerBatch, QuestionBatch
 from ciranda.identity import Ispb
-from ciranda.ports import FalseHeight, Heights, PutBack, Respond, Unavailable
+from ciranda.ports import Heights, PutBack, Respond, Unavailable
 from ciranda.roster import Roster
 from ciranda.wire.messages import BODY_MAX, Malformed, decode_questions, encode_answers
 from ciranda.wire.replay import Replays
@@ -168,9 +168,6 @@ class PeerListener:
             await self._heights.heard(batch.sender, batch.height, batch.seen)
         except PutBack as error:
             raise _Problem(503, "unavailable", "This bank was put back, and must not answer.") from error
-        except FalseHeight as error:
-            self._note(batch.sender, str(error))
-            raise _Problem(400, "bad_request", str(error)) from error
         self._heard_from(batch.sender)
         try:
             answers = tuple(await self._respond(batch.sender, batch.questions))

@@ -16,7 +16,8 @@ import structlog
 
 from ciranda.agreement.height import NOTHING, Height
 from ciranda.identity import Ispb
-from ciranda.ports import FalseHeight, PutBack, Store, Unavailable
+from ciranda.node.traces import Traces
+from ciranda.ports import Clock, PutBack, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -27,11 +28,12 @@ _STAMP_BYTES = 16
 class HeightKeeper:
     """Implements the port Heights over the store."""
 
-    def __init__(self, store: Store, put_back: Callable[[str], None], key: bytes) -> None:
+    def __init__(self, store: Store, put_back: Callable[[str], None], key: bytes, clock: Clock) -> None:
         """`key`: the secret under which all processes of this bank stamp."""
         self._store = store
         self._put_back = put_back
         self._key = key
+        self._traces = Traces(clock)
         self._own = NOTHING
         self._seen: dict[Ispb, Height] = {}
         self._kept: dict[Ispb, Height] = {}
@@ -53,11 +55,9 @@ class HeightKeeper:
         if ours.number > self._store.height():
             # Another worker of this bank might have written it, or the database may not know of it either.
             if not hmac.compare_digest(ours.stamp, self._stamp(ours.number)):
-                raise FalseHeight(
-                    f"bank {bank} says that it has seen {ours.number} of this bank's writings, "
-                    "and this bank never said that there are so many"
-                )
-            if ours.number > await self._read_height():
+                # It lies, or somebody who had our key lied to it. It says nothing about us; what else it says may be true.
+                self._traces.note("false_height", bank, peer=bank, height=ours.number)
+            elif ours.number > await self._read_height():
                 why = (
                     f"bank {bank} has seen {ours.number} of this bank's writings, which its database does not have: "
                     "it was put back to an earlier moment, and must not go on"

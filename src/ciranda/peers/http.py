@@ -26,7 +26,7 @@ from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, fits
 from ciranda.identity import Ispb
 from ciranda.peers.outbox import Letter, Outbox
 from ciranda.peers.transport import Lost, Transport
-from ciranda.ports import Dice, FalseHeight, Heights, PeerSilent, PeerUnreachable, PutBack
+from ciranda.ports import Dice, Heights, PeerSilent, PeerUnreachable, PutBack
 from ciranda.roster import Member, Roster
 from ciranda.wire.messages import Malformed, decode_answers, encode_batch, encode_question
 from ciranda.wire.signature import PATH, BadSignature, Seal
@@ -169,7 +169,7 @@ class HttpPeers:
         except TimeoutError:
             self._fell_silent(peer, words_before)
             _give_up(letters, f"{peer.ispb} did not answer in time", PeerSilent)
-        except (Lost, BadSignature, Malformed, PutBack, FalseHeight) as error:
+        except (Lost, BadSignature, Malformed, PutBack) as error:
             self._went_down(peer)
             _give_up(letters, f"{peer.ispb}: {error!r}")
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from ciranda.agreement.header import Header, Part
 from ciranda.agreement.height import NOTHING, Height
@@ -784,6 +785,44 @@ def test_the_listener_answers_nothing_but_signed_batches_and_never_with_500() ->
             for nonsense in (b"", b"[" * 100_000, b"\xff", b"{}"):
                 assert await knock(two, body=nonsense, headers=signed(two, nonsense)) == (400, "bad_request")
             assert (two.bank.heard, two.bank.batches, two.book_of_b.shown) == ([], [], {})
+
+    asyncio.run(story())
+
+
+def test_whatever_is_forged_spliced_or_sent_again_leaves_a_line_with_its_reason() -> None:
+    """The clock of these banks stands still, and yet each kind of attempt is seen."""
+
+    async def story() -> None:
+        async with circle() as two:
+            body, other = batch(), batch(questions=[find(1)])
+            misaddressed, heard = batch(receiver=C), signed(two, body)
+            async with aiohttp.ClientSession() as session:
+                url = f"http://127.0.0.1:{two.port}{PATH}"
+                async with session.post(url, data=body, headers=heard) as answer:
+                    assert answer.status == 200
+            attempts: list[tuple[bytes, dict[str, str], str]] = [
+                (body, heard, "a request that was heard before"),
+                (other, signed(two, body, now=NOW + 1), "digest"),
+                (
+                    body,
+                    signed(two, body, now=NOW + 2) | {"ciranda-sender": C},
+                    "the signature is not the member's",
+                ),
+                (body, signed(two, body, receiver=C), "addressed to another bank"),
+                (body, signed(two, body, now=NOW - 1000), "expired"),
+                (body, signed(two, body, now=NOW + 1000), "signed in the future"),
+                (misaddressed, signed(two, misaddressed), "the batch names other banks"),
+            ]
+            for sent, headers, why in attempts:
+                with capture_logs() as logged:
+                    assert await knock(two, body=sent, headers=headers) == (401, "unauthenticated")
+                (line,) = logged
+                assert line["event"] == "peer_request_refused"
+                assert why in line["why"].lower(), line
+            with capture_logs() as logged:
+                for _ in range(5):
+                    assert (await knock(two, body=body, headers=heard))[0] == 401
+            assert logged == [], "of one reason one line a second"
 
     asyncio.run(story())
 

@@ -151,13 +151,14 @@ async def show_payment(request: Request[Any, Any, Any]) -> Response[bytes]:
     own = set() if caller is None else {account.id for account in await node.store.accounts_of(caller)}
     if record is None or record.state is State.UNKNOWN:
         stop("not_found")
-    (view,) = await payment_views(node, [record], caller)
-    if caller is None or _is_whole_business_of(caller, node, record) or view.approvals is not UNSET:
-        return ok(view)
-    shown = _part_of(own, node, record)
-    if not shown:
+    whole = caller is None or _is_whole_business_of(caller, node, record)
+    part = _part_of(own, node, record)
+    if not whole and not part:
         stop("not_found")
-    return ok(payment_view(replace(record, clauses=shown)))
+    (view,) = await payment_views(node, [record], caller)
+    # Whoever signs it signs all of it.
+    signs = view.approvals is not UNSET
+    return ok(view if whole or signs else payment_view(replace(record, clauses=part)))
 
 
 def _is_whole_business_of(caller: Document, node: Node, record: Record) -> bool:

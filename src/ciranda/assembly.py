@@ -332,7 +332,7 @@ def build(
 ) -> House:
     """A whole bank over the given doors to the world. `put_back` is told why the bank must not go on. `nonces`: what
     no other process of the bank begins its nonces with; the last two are for the peers' listener."""
-    heights = HeightKeeper(store, put_back)
+    heights = HeightKeeper(store, put_back, _derive(sealing_key, "heights"), clock)
 
     def seconds() -> int:
         return clock.now() // 1000

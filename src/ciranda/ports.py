@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from ciranda.agreement.height import Height
 from ciranda.agreement.message import Answer, Question
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
@@ -181,6 +182,10 @@ class Store(Protocol):
         """What `change` makes of it is kept, and what it says besides is returned; nobody else comes between."""
         ...
 
+    def forget_customer(self, document: Document) -> None:
+        """Nothing that this process remembers of the customer's sessions and second factor is good any more."""
+        ...
+
     async def used_keys(self, claims: Sequence[Claim]) -> set[Claim]:
         """Those whose keys were used up, for the very bodies that they are for."""
         ...
@@ -297,11 +302,11 @@ class Store(Protocol):
 
     # Keeping house.
 
-    async def heights(self) -> dict[Ispb, int]:
+    async def heights(self) -> dict[Ispb, Height]:
         """The greatest height that each peer has shown."""
         ...
 
-    async def keep_heights(self, heights: dict[Ispb, int]) -> None: ...
+    async def keep_heights(self, heights: dict[Ispb, Height]) -> None: ...
 
     async def forget_people(self, now: Instant) -> int:
         """Drops expired sessions, and attempts that say nothing any more; how many, at most some thousands at once."""
@@ -350,18 +355,19 @@ class PutBack(Exception):
 class Heights(Protocol):
     """How much each bank has written, as far as it has said (PROTOCOL 2.6)."""
 
-    def own(self) -> int:
+    def own(self) -> Height:
         """What this bank has durably written."""
         ...
 
-    def seen(self, bank: Ispb) -> int:
+    def seen(self, bank: Ispb) -> Height:
         """The greatest height that `bank` has shown us."""
         ...
 
-    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
+    async def heard(self, bank: Ispb, height: Height, ours: Height) -> None:
         """`bank` shows its own height, and the greatest of ours that it has seen.
 
-        Raises PutBack if it has seen more of us than we have: then nothing that we say can be relied on.
+        Raises PutBack if it has seen more of us than we have, and has it from us: then nothing that we say can be
+        relied on.
         """
         ...
 

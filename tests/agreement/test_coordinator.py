@@ -38,6 +38,12 @@ def test_the_first_no_decides_abort_and_its_reason_is_given() -> None:
     assert attempt.refusal == Refusal(code=Code.INSUFFICIENT_FUNDS, bank=B)
 
 
+def test_a_bank_that_refuses_cannot_say_that_another_one_did() -> None:
+    attempt = Attempt([A, B])
+    attempt.voted(B, no(A))
+    assert attempt.refusal == Refusal(code=Code.INSUFFICIENT_FUNDS, bank=B)
+
+
 def test_a_vote_that_does_not_come_decides_abort() -> None:
     attempt = Attempt([A, B])
     attempt.voted(A, yes())

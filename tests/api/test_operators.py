@@ -1,10 +1,11 @@
 """Operators are people: what each role does, whose token ends when, and that all of it stands in the record."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.bank import OPERATOR, Customer, Door, Pair, new_key
+from tests.api.bank import OPERATOR, Customer, Door, Pair, new_key, pair
 
 LIMIT = 50_000
 
@@ -142,15 +143,15 @@ def test_a_new_token_takes_the_place_of_the_old_one(bank: Door) -> None:
     assert bank.call("GET", "/v1/operator/audit", token=given).status == 200
 
 
-def test_a_token_ends_when_it_was_said_to(bank: Door, banks: Pair) -> None:
-    token = bank.operator("ines", "auditor")
-    banks.banks.clock.ahead_ms = 90 * 24 * 60 * 60 * 1000 - 60_000
-    try:
+def test_a_token_ends_when_it_was_said_to_and_who_uses_it_then_is_in_the_record(tmp_path: Path) -> None:
+    with pair(tmp_path) as banks:
+        bank, clock = banks.here, banks.banks.clock
+        token = bank.operator("ines", "auditor")
+        clock.ahead_ms = 90 * 24 * 60 * 60 * 1000 - 60_000
         assert bank.call("GET", "/v1/operator/audit", token=token).status == 200
-        banks.banks.clock.ahead_ms += 60_000
+        clock.ahead_ms += 60_000
         assert bank.call("GET", "/v1/operator/audit", token=token).status == 401
-    finally:
-        banks.banks.clock.ahead_ms = 0
+        assert told(latest(bank)) == ("ines", "trespass", "GET /v1/operator/audit", "unauthenticated")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ciranda.node.people import USUAL_RULES
 from ciranda.node.seal import Seal
 from ciranda.node.second_factors import SecondFactorRules
 from tests.api.bank import PASSWORD, Answer, Customer, Pair, new_key, pair, transfer
+from tests.system import documents
 
 FROM = 1_000
 """From this sum on payments need a code."""
@@ -495,3 +496,33 @@ def test_a_secret_that_cannot_be_opened_any_more_leaves_the_recovery_codes(
     monkeypatch.setattr(ana.banks.here.node.second_factors, "_seal", Seal(b"k" * 32, SystemDice()))
     assert needs_code(ana.pay(FROM, code=ana.next_code()))
     assert ana.pay(FROM, code=ana.recovery[0]).status == 201
+
+
+# To have lost it.
+
+
+def test_an_operator_takes_a_lost_second_factor_away_and_whoever_was_signed_in_is_not_any_more(
+    ana: Guarded,
+) -> None:
+    bank, customer = ana.banks.here, ana.customer
+    assert needs_code(ana.pay(FROM))
+    olga = bank.operator(f"olga-{customer.document}", "operator")
+    order = {"document": customer.document}
+    path = "/v1/operator/second-factor/removal"
+    assert bank.call("POST", path, order, token=customer.token).code == "forbidden"
+    assert bank.call("POST", path, {"document": documents.cpf()}, token=olga).code == "not_found"
+    removed = bank.call("POST", path, order, token=olga)
+    assert (removed.status, removed.json["status"]) == (200, "off")
+    assert ana.call("GET", "/v1/accounts").code == "unauthenticated"
+    (latest, *_) = bank.operate("GET", "/v1/operator/actions").json["actions"]
+    assert (latest["action"], latest["subject"], latest["outcome"]) == (
+        "reset_second_factor",
+        customer.document,
+        "done",
+    )
+    session = {"document": customer.document, "password": PASSWORD}
+    token = bank.call("POST", "/v1/sessions", session).json["token"]
+    paid = bank.call("POST", "/v1/payments", ana.payment(FROM), token=token, key=new_key())
+    assert paid.status == 201
+    # The old device's codes are good for nothing, and a new one can be added.
+    assert bank.call("POST", "/v1/second-factor", {"password": PASSWORD}, token=token).status == 201

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ciranda.engine.operator import TwoPerson
-from tests.api.bank import Customer, Door, Pair, drawn, new_key, pair, transfer
+from tests.api.bank import PASSWORD, Customer, Door, Pair, drawn, new_key, pair, transfer
 
 ALONE = 1_000
 
@@ -71,6 +71,26 @@ def test_a_large_withdrawal_waits_for_a_second_person(counter: Counter, ana: Cus
     paid = counter.withdraw("tina", ana.account, ALONE + 1, key)
     assert (paid.status, paid.json["id"]) == (201, asked.json["terms"]["payment"])
     assert counter.decide("otto", asked.json["id"]).code == "proposal_closed"
+
+
+def test_it_takes_two_to_take_a_customers_second_factor_away(counter: Counter, ana: Customer) -> None:
+    enrolled = counter.bank.call("POST", "/v1/second-factor", {"password": PASSWORD}, token=ana.token)
+    assert enrolled.status == 201
+    order = {"document": ana.document}
+    asked = counter.call("otto", "POST", "/v1/operator/second-factor/removal", order)
+    assert (asked.status, asked.json["action"], asked.json["subject"]) == (
+        202,
+        "reset_second_factor",
+        ana.document,
+    )
+    assert counter.decide("otto", asked.json["id"]).code == "second_operator_required"
+    assert counter.decide("tina", asked.json["id"]).code == "forbidden"
+    assert counter.bank.call("GET", "/v1/sessions", token=ana.token).status == 200
+    assert counter.decide("olga", asked.json["id"]).json["status"] == "done"
+    assert counter.bank.call("GET", "/v1/sessions", token=ana.token).status == 401
+    again = counter.bank.call("POST", "/v1/sessions", {"document": ana.document, "password": PASSWORD})
+    shown = counter.bank.call("GET", "/v1/second-factor", token=again.json["token"])
+    assert shown.json["status"] == "off"
 
 
 def test_a_request_whose_proposal_was_rejected_says_so(counter: Counter, ana: Customer) -> None:

@@ -77,6 +77,7 @@ POST   /v1/operator/accounts/{address}/block      403 403 403 403 200 403 403 20
 POST   /v1/operator/accounts/{address}/unblock    403 403 403 403 200 403 403 200 403 401
 POST   /v1/operator/accounts/{address}/close      403 403 403 403 200 403 403 200 403 401
 PUT    /v1/operator/peers/{ispb}/limit            403 403 403 403 200 403 403 200 403 401
+POST   /v1/operator/second-factor/removal         403 403 403 403 200 403 403 200 403 401
 GET    /v1/operator/operators                     403 403 403 403 200 200 200 200 200 401
 POST   /v1/operator/operators                     403 403 403 403 403 403 201 201 202 401
 DELETE /v1/operator/operators/{name}              403 403 403 403 403 403 204 204 204 401
@@ -285,6 +286,7 @@ BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
     ("PUT", "/v1/accounts/{address}/limits"): lambda _: {"per_day": 1_000},
     ("POST", "/v1/links"): _link,
     ("PUT", "/v1/operator/peers/{ispb}/limit"): lambda _: {"limit": 1_000_000},
+    ("POST", "/v1/operator/second-factor/removal"): lambda world: {"document": world.bank.someone().document},
     ("POST", "/v1/operator/operators"): lambda _: {
         "name": next(names),
         "role": "auditor",

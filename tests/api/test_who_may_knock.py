@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ciranda.agreement.height import NOTHING, Height
 from ciranda.agreement.message import Answer, Probe, Question, QuestionBatch, Up
 from ciranda.api.peer_messages import PeerListener
 from ciranda.identity import Ispb
@@ -22,7 +23,9 @@ from tests.api.test_who_may import ROWS
 A, B, C = (Ispb(f"1000000{number}") for number in (1, 2, 3))
 KEYS = {bank: Ed25519PrivateKey.generate() for bank in (A, B, C)}
 NOW = 1_800_000_000
-BODY = msgspec.json.encode(QuestionBatch(sender=A, receiver=B, height=0, seen=0, questions=(Probe(),)))
+BODY = msgspec.json.encode(
+    QuestionBatch(sender=A, receiver=B, height=NOTHING, seen=NOTHING, questions=(Probe(),))
+)
 
 ROSTER = Roster(
     name="Circle",
@@ -56,13 +59,13 @@ def signed(
 class Book:
     """Heights that nobody has anything against."""
 
-    def own(self) -> int:
-        return 0
+    def own(self) -> Height:
+        return NOTHING
 
-    def seen(self, bank: Ispb) -> int:
-        return 0
+    def seen(self, bank: Ispb) -> Height:
+        return NOTHING
 
-    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
+    async def heard(self, bank: Ispb, height: Height, ours: Height) -> None:
         assert bank == A
 
 

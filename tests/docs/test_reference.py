@@ -187,7 +187,12 @@ def test_every_metric_and_every_log_event_is_in_the_reference() -> None:
     for path, source in SOURCES.items():
         if "src" in path.parts:
             assert (
-                set(re.findall(r"\blog\.(?:info|warning|error|exception|critical)\(\s*\"(\w+)\"", source))
+                set(
+                    re.findall(
+                        r"\b(?:log\.(?:info|warning|error|exception|critical)|traces\.note)\(\s*\"(\w+)\"",
+                        source,
+                    )
+                )
                 <= told
             ), path
     metrics = SOURCES[pages.ROOT / "src/ciranda/api/health.py"]

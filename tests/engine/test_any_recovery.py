@@ -17,6 +17,7 @@ from ciranda.agreement.message import (
     AgreementQuestion,
     Answer,
     Ask,
+    Busy,
     Decided,
     Decision,
     Done,
@@ -101,6 +102,9 @@ class Post(Circle):
 
     def _acknowledged(self, bank: Ispb, id: EndToEndId) -> Callable[[Ispb, Answer], None]:
         def hear(other: Ispb, answer: Answer) -> None:
+            if isinstance(answer, Busy):
+                # It will ask the only witness itself.
+                return
             assert isinstance(answer, Done)
             self[bank].do(Told(id=id, bank=other))
 

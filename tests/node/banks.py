@@ -154,7 +154,7 @@ class Banks:
         store = make_store(url, bank, clock, dice)
         await store.open()
         peers = DirectPeers(ispb, self.network)
-        heights = HeightKeeper(store, lambda why: None)
+        heights = HeightKeeper(store, lambda why: None, ispb.encode(), clock)
         node = make_node(
             bank,
             store,

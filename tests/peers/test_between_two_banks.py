@@ -14,8 +14,10 @@ import msgspec
 import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from ciranda.agreement.header import Header, Part
+from ciranda.agreement.height import NOTHING, Height
 from ciranda.agreement.message import (
     Absent,
     Answer,
@@ -51,18 +53,18 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Book:
     """The heights that one bank knows."""
 
-    def __init__(self, height: int) -> None:
+    def __init__(self, height: Height) -> None:
         self.height = height
-        self.shown: dict[Ispb, int] = {}
-        self.ours: dict[Ispb, int] = {}
+        self.shown: dict[Ispb, Height] = {}
+        self.ours: dict[Ispb, Height] = {}
 
-    def own(self) -> int:
+    def own(self) -> Height:
         return self.height
 
-    def seen(self, bank: Ispb) -> int:
-        return self.shown.get(bank, 0)
+    def seen(self, bank: Ispb) -> Height:
+        return self.shown.get(bank, NOTHING)
 
-    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
+    async def heard(self, bank: Ispb, height: Height, ours: Height) -> None:
         self.shown[bank] = height
         self.ours[bank] = ours
 
@@ -171,8 +173,8 @@ class Circle:
     def __init__(self, sock: socket.socket, **limits: Any) -> None:
         self.port = sock.getsockname()[1]
         self.roster = roster_at(self.port)
-        self.book = Book(11)
-        self.book_of_b = Book(22)
+        self.book = Book(Height(11, "1" * 32))
+        self.book_of_b = Book(Height(22, "2" * 32))
         self.bank = Bank()
         self.dice = QuickDice()
         self.peers = HttpPeers(
@@ -229,8 +231,11 @@ def test_a_question_gets_its_answer_and_both_banks_learn_each_others_height() ->
             assert await two.ask(5) == payee(find(5))
             assert await two.peers.ask(B, Probe(), PATIENCE_MS) == Up()
             assert two.bank.heard == [A, A]
-            assert (two.book.shown, two.book.ours) == ({B: 22}, {B: 11})
-            assert (two.book_of_b.shown, two.book_of_b.ours) == ({A: 11}, {A: 22})
+            assert (two.book.shown, two.book.ours) == ({B: two.book_of_b.height}, {B: two.book.height})
+            assert (two.book_of_b.shown, two.book_of_b.ours) == (
+                {A: two.book.height},
+                {A: two.book_of_b.height},
+            )
 
     asyncio.run(story())
 
@@ -750,7 +755,9 @@ async def knock(
 
 
 def batch(sender: Ispb = A, receiver: Ispb = B, questions: Sequence[Question] = (Probe(),)) -> bytes:
-    return encode_batch(sender, receiver, 1, 0, [encode_question(question) for question in questions])
+    return encode_batch(
+        sender, receiver, Height(1, ""), NOTHING, [encode_question(question) for question in questions]
+    )
 
 
 def signed(two: Circle, body: bytes, sender: Ispb = A, receiver: Ispb = B, now: int = NOW) -> dict[str, str]:
@@ -778,6 +785,44 @@ def test_the_listener_answers_nothing_but_signed_batches_and_never_with_500() ->
             for nonsense in (b"", b"[" * 100_000, b"\xff", b"{}"):
                 assert await knock(two, body=nonsense, headers=signed(two, nonsense)) == (400, "bad_request")
             assert (two.bank.heard, two.bank.batches, two.book_of_b.shown) == ([], [], {})
+
+    asyncio.run(story())
+
+
+def test_whatever_is_forged_spliced_or_sent_again_leaves_a_line_with_its_reason() -> None:
+    """The clock of these banks stands still, and yet each kind of attempt is seen."""
+
+    async def story() -> None:
+        async with circle() as two:
+            body, other = batch(), batch(questions=[find(1)])
+            misaddressed, heard = batch(receiver=C), signed(two, body)
+            async with aiohttp.ClientSession() as session:
+                url = f"http://127.0.0.1:{two.port}{PATH}"
+                async with session.post(url, data=body, headers=heard) as answer:
+                    assert answer.status == 200
+            attempts: list[tuple[bytes, dict[str, str], str]] = [
+                (body, heard, "a request that was heard before"),
+                (other, signed(two, body, now=NOW + 1), "digest"),
+                (
+                    body,
+                    signed(two, body, now=NOW + 2) | {"ciranda-sender": C},
+                    "the signature is not the member's",
+                ),
+                (body, signed(two, body, receiver=C), "addressed to another bank"),
+                (body, signed(two, body, now=NOW - 1000), "expired"),
+                (body, signed(two, body, now=NOW + 1000), "signed in the future"),
+                (misaddressed, signed(two, misaddressed), "the batch names other banks"),
+            ]
+            for sent, headers, why in attempts:
+                with capture_logs() as logged:
+                    assert await knock(two, body=sent, headers=headers) == (401, "unauthenticated")
+                (line,) = logged
+                assert line["event"] == "peer_request_refused"
+                assert why in line["why"].lower(), line
+            with capture_logs() as logged:
+                for _ in range(5):
+                    assert (await knock(two, body=body, headers=heard))[0] == 401
+            assert logged == [], "of one reason one line a second"
 
     asyncio.run(story())
 

@@ -101,7 +101,9 @@ FAULTS = (
     ),
     Planted(
         name="2.6: a bank that was put back to an old backup does not notice",
-        changes=(Change("node.heights:HeightKeeper.heard", "if ours > self._store.height()", "if False"),),
+        changes=(
+            Change("node.heights:HeightKeeper.heard", "if ours.number > self._store.height()", "if False"),
+        ),
         within=60,
         scenario="put_back",
     ),

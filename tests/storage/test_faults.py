@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from ciranda.agreement.height import Height
 from ciranda.agreement.participant import State
 from ciranda.engine.input import Begin, Input
 from ciranda.engine.record import Record
@@ -60,7 +61,7 @@ def test_on_a_full_disk_nothing_is_half_done_and_with_room_again_it_goes_on(
             with pytest.raises(Unavailable):
                 book.do(*orders)
         with pytest.raises(Unavailable):
-            book.wait(book.store.keep_heights({A: 1}))
+            book.wait(book.store.keep_heights({A: Height(1, "one")}))
         assert (book.balance(ana), book.balance(bia)) == (100, 0)
         assert book.store.height() == book.wait(book.store.read_height()) == height
     assert [record.state for record in book.paid(*orders)] == [State.COMMITTED] * 50

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from ciranda.engine.attempts import Allowance
+from ciranda.engine.input import Act, ResetSecondFactor
 from ciranda.engine.key import Claim
+from ciranda.engine.operator import ROOT
+from ciranda.engine.reply import Removed
 from ciranda.engine.second_factor import SecondFactor
 from ciranda.instant import Instant
 from ciranda.storage.people import SESSIONS_MAX
@@ -238,3 +241,27 @@ def test_a_key_is_known_to_be_used_for_its_own_body_alone(book: Book) -> None:
     others = [replace(used, key="P2"), replace(used, body="another"), replace(used, scope="mandates")]
     assert book.wait(book.store.used_keys([used, *others])) == {used}
     assert book.wait(book.store.used_keys([])) == set()
+
+
+def test_a_second_factor_that_an_operator_takes_away_is_gone_with_all_sessions_and_recorded(
+    book: Book,
+) -> None:
+    signed_up(book)
+    put(book, factor())
+    for token in (b"a", b"b"):
+        book.begin_session(token)
+        assert book.wait(book.store.session(token)) is not None
+    (reply,) = book.do(Act(id="1" * 28, by=ROOT, deed=ResetSecondFactor(document=ANA)))
+    book.store.forget_customer(ANA)
+    assert isinstance(reply, Removed)
+    assert book.wait(book.store.second_factor(ANA)) is None
+    assert tokens(book) == []
+    assert book.wait(book.store.session(b"a")) is None
+    assert not book.wait(book.store.guarded(ANA))
+    (action,) = book.wait(book.store.actions(10, None))
+    assert (action.operator, action.action, action.subject, action.outcome) == (
+        ROOT,
+        "reset_second_factor",
+        ANA,
+        "done",
+    )

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ciranda.agreement.header import digest
+from ciranda.agreement.height import Height
 from ciranda.agreement.message import Ask, Decided, Decision, Done, Violated, Vote
 from ciranda.agreement.participant import State
 from ciranda.engine.input import (
@@ -611,9 +612,13 @@ def test_the_height_grows_with_everything_that_is_written_and_stays(
 def test_the_greatest_height_of_each_peer_is_kept(book: Book) -> None:
     """PROTOCOL 2.6."""
     other = Ispb("10000003")
-    for heights in ({B: 5}, {B: 3, other: 1}, {B: 7}):
+    for heights in (
+        {B: Height(5, "five")},
+        {B: Height(3, "three"), other: Height(1, "one")},
+        {B: Height(7, "seven")},
+    ):
         book.wait(book.store.keep_heights(heights))
-    assert book.wait(book.store.heights()) == {B: 7, other: 1}
+    assert book.wait(book.store.heights()) == {B: Height(7, "seven"), other: Height(1, "one")}
 
 
 def test_another_banks_database_is_refused(url: str) -> None:

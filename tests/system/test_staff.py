@@ -107,7 +107,11 @@ def test_whoever_is_ended_is_out_and_the_auditor_reads_it_all(staff: Staff, acco
         ("ada", "add_operator", "awaiting_approval"),
         ("bea", "approve", "done"),
     ]
-    assert did[-2:] == [("ada", "end_operator", "done"), ("aldo", "trespass", "forbidden")]
+    assert did[-3:] == [
+        ("ada", "end_operator", "done"),
+        ("otto", "trespass", "unauthenticated"),
+        ("aldo", "trespass", "forbidden"),
+    ]
     assert ("tina", "deposit", "done") in did
     assert {one["name"]: one["role"] for one in staff.ask("aldo", "operator", "list")["operators"]} == {
         "ada": "admin",

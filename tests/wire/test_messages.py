@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header, Part
+from ciranda.agreement.height import Height
 from ciranda.agreement.message import (
     Absent,
     Accepted,
@@ -122,18 +123,21 @@ ANSWERS: tuple[Answer, ...] = (
 )
 
 
+HEIGHT, SEEN = Height(7, "7" * 32), Height(9, "9" * 32)
+
+
 def batch_of(*questions: Question) -> bytes:
-    return encode_batch(A, B, 7, 9, [encode_question(question) for question in questions])
+    return encode_batch(A, B, HEIGHT, SEEN, [encode_question(question) for question in questions])
 
 
 def test_questions_come_back_as_they_were() -> None:
     batch = decode_questions(batch_of(*QUESTIONS))
-    assert (batch.sender, batch.receiver, batch.height, batch.seen) == (A, B, 7, 9)
+    assert (batch.sender, batch.receiver, batch.height, batch.seen) == (A, B, HEIGHT, SEEN)
     assert batch.questions == QUESTIONS
 
 
 def test_answers_come_back_as_they_were() -> None:
-    batch = AnswerBatch(sender=A, receiver=B, height=1, seen=2, answers=ANSWERS)
+    batch = AnswerBatch(sender=A, receiver=B, height=HEIGHT, seen=SEEN, answers=ANSWERS)
     assert decode_answers(encode_answers(batch)) == batch
 
 
@@ -148,10 +152,14 @@ BAD_FIELDS: list[tuple[str, Any]] = [
     ("sender", "100000011"),
     ("sender", "10000001\n"),
     ("receiver", ""),
-    ("height", -1),
-    ("height", TOO_LONG),
-    ("height", 1.5),
-    ("seen", TOO_LONG),
+    ("height", [-1, ""]),
+    ("height", [TOO_LONG, ""]),
+    ("height", [1.5, ""]),
+    ("height", 7),
+    ("height", [7]),
+    ("height", [7, "x"]),
+    ("height", [7, "7" * 32, ""]),
+    ("seen", [TOO_LONG, ""]),
     ("seen", None),
     ("surplus", 1),
     ("questions", {}),
@@ -253,7 +261,9 @@ BAD_ANSWERS: list[tuple[int, str, object]] = [
 
 @pytest.mark.parametrize(("index", "field", "value"), BAD_ANSWERS)
 def test_one_bad_answer_makes_the_whole_batch_malformed(index: int, field: str, value: object) -> None:
-    batch = json.loads(encode_answers(AnswerBatch(sender=A, receiver=B, height=1, seen=2, answers=ANSWERS)))
+    batch = json.loads(
+        encode_answers(AnswerBatch(sender=A, receiver=B, height=HEIGHT, seen=SEEN, answers=ANSWERS))
+    )
     batch["answers"][index][field] = value
     with pytest.raises(Malformed):
         decode_answers(json.dumps(batch).encode())
@@ -272,7 +282,7 @@ def test_no_field_of_any_message_goes_unchecked(decode: Callable[[bytes], object
     well_formed = (
         batch_of(*QUESTIONS)
         if decode is decode_questions
-        else encode_answers(AnswerBatch(sender=A, receiver=B, height=1, seen=2, answers=ANSWERS))
+        else encode_answers(AnswerBatch(sender=A, receiver=B, height=HEIGHT, seen=SEEN, answers=ANSWERS))
     )
     for *way, last in leaves(json.loads(well_formed)):
         batch = json.loads(well_formed)

@@ -7,6 +7,7 @@ a fresh round, durably, before it uses it; 64 random bits keep two attempts of o
 import msgspec
 
 from ciranda.identity import Ispb
+from ciranda.instant import Instant
 
 
 class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -16,6 +17,17 @@ class Ballot(msgspec.Struct, frozen=True, order=True, array_like=True):
     bank: Ispb
     nonce: int
     """64 bits, drawn by the attempt."""
+
+
+ROUNDS_AT_ONCE = 1_000_000
+"""More than all banks of a payment take in the days for which two of their clocks may differ."""
+
+
+def is_within_reach(ballot: Ballot, deadline: Instant, now: Instant) -> bool:
+    """Whether banks that try again and again may have come to this round by now: attempts begin after the deadline, and
+    take far longer than a millisecond each. Whoever took the highest of all rounds would leave none to the others, and
+    what they hold would be held for ever."""
+    return ballot.round <= ROUNDS_AT_ONCE + max(0, now - deadline)
 
 
 def outranking(seen: Ballot | None, bank: Ispb, nonce: int) -> Ballot:

@@ -7,6 +7,8 @@ coordinator that crashes has promised nothing.
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from ciranda.agreement.message import Decision, Vote
 from ciranda.identity import Ispb
 from ciranda.refusal import Code, Refusal
@@ -24,7 +26,8 @@ class Attempt:
         if self.decision is not None or bank not in self._missing:
             return
         if vote.refusal is not None:
-            self._abort(vote.refusal)
+            # Whatever bank it names: a vote is the word of the bank that gave it, and of no other.
+            self._abort(replace(vote.refusal, bank=bank))
             return
         self._missing.discard(bank)
         if not self._missing:

@@ -11,6 +11,7 @@ import msgspec
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header, Part
+from ciranda.agreement.height import Height
 from ciranda.identity import Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.refusal import Refusal
@@ -244,9 +245,9 @@ class QuestionBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     sender: Ispb
     receiver: Ispb
-    height: int
+    height: Height
     """How much the sender has written; it only grows."""
-    seen: int
+    seen: Height
     """The greatest height of the receiver that the sender has seen."""
     questions: tuple[Question, ...]
 
@@ -256,6 +257,6 @@ class AnswerBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     sender: Ispb
     receiver: Ispb
-    height: int
-    seen: int
+    height: Height
+    seen: Height
     answers: tuple[Answer, ...]

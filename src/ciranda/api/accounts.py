@@ -11,7 +11,7 @@ from ciranda.api.answers import bad_request, denied, describe, ok, stop
 from ciranda.api.caller import anyone_known, customer_only, customer_or_operator, document_of, node_of
 from ciranda.api.once import taken
 from ciranda.api.show import AccountView, account_view, outside, shown_view
-from ciranda.engine.reply import Denied
+from ciranda.engine.reply import DenialCode, Denied
 from ciranda.identity import Document, bank_of
 from ciranda.instant import rfc3339
 from ciranda.ledger.account import Account, AccountKind
@@ -57,7 +57,7 @@ _opening = msgspec.json.Decoder(Opening)
 @post(
     "/v1/accounts",
     guards=[customer_only],
-    opt=describe(body=Opening, answers={201: AccountView}, problems=(409, 422), key="taken"),
+    opt=describe(body=Opening, answers={201: AccountView}, problems=(409, 422, 429), key="taken"),
 )
 async def open_account(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Opens an account for the caller, alone or with others."""
@@ -66,6 +66,8 @@ async def open_account(request: Request[Any, Any, Any]) -> Response[bytes]:
     joint, holders = order.kind == "joint", _holders(order.holders)
     if not joint and (order.signatures is not None or holders not in ((), (caller,))):
         bad_request("holders", "only a joint account has holders and signatures to name")
+    if joint:
+        await node.people.may_name_others(caller)
     account = await node.open_account(
         AccountOrder(
             once=taken(request, "accounts", order),
@@ -76,6 +78,8 @@ async def open_account(request: Request[Any, Any, Any]) -> Response[bytes]:
         )
     )
     if isinstance(account, Denied):
+        if account.code is DenialCode.INVALID_HOLDERS:
+            await node.people.named_nobody(caller)
         denied(account)
     return ok(await _view(node, account), 201)
 

@@ -54,6 +54,7 @@ ROUTES = [
     second_factor.set_guard,
     second_factor.renew_recovery_codes,
     second_factor.remove_second_factor,
+    second_factor.reset_second_factor,
     accounts.open_account,
     accounts.list_accounts,
     accounts.show_account,

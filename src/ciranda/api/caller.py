@@ -7,18 +7,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from ciranda.api.answers import stop
+from ciranda.api.origin import Connection, address_in, origin_of
 from ciranda.engine.customer import Customer
 from ciranda.engine.operator import Operator, Right
 from ciranda.identity import Document
+from ciranda.node.mask import masked_document
 from ciranda.node.node import Node
 
 TOKEN_MAX = 200
 
-Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 
@@ -34,15 +34,16 @@ def may(right: Right) -> Guard:
     async def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
         caller = await _recognise(connection)
         if not isinstance(caller, Operator):
-            stop("forbidden")
+            _turn_away_customer(connection, caller)
         await _need(connection, caller, right)
 
     return guard
 
 
 async def any_operator(connection: Connection, _handler: BaseRouteHandler) -> None:
-    if not isinstance(await _recognise(connection), Operator):
-        stop("forbidden")
+    caller = await _recognise(connection)
+    if not isinstance(caller, Operator):
+        _turn_away_customer(connection, caller)
 
 
 async def anyone_known(connection: Connection, _handler: BaseRouteHandler) -> None:
@@ -59,15 +60,30 @@ async def _need(connection: Connection, operator: Operator, right: Right) -> Non
 
 async def _turn_away(connection: Connection, operator: Operator) -> NoReturn:
     """An operator where operators, or this one, have no business: an auditor will find it in the record."""
-    route = f"{connection.scope['method']} {connection.scope['path_template']}"  # type: ignore[typeddict-item]
-    await _node(connection).operators.turned_away(operator, route)
+    await _node(connection).operators.turned_away(operator, _route(connection))
     stop("forbidden")
+
+
+def _turn_away_customer(connection: Connection, customer: Customer) -> NoReturn:
+    """A customer where operators only have business."""
+    whose = masked_document(customer.document)
+    network = origin_of(connection).shown_as
+    _node(connection).traces.note(
+        "customer_turned_away", whose, customer=whose, network=network, route=_route(connection)
+    )
+    stop("forbidden")
+
+
+def _route(connection: Connection) -> str:
+    return f"{connection.scope['method']} {connection.scope['path_template']}"  # type: ignore[typeddict-item]
 
 
 async def _recognise(connection: Connection) -> Customer | Operator:
     token = token_of(connection)
-    caller = await _node(connection).people.who(token)
+    address = address_in(connection.scope, connection.app.state.trusted_proxies)
+    caller = await _node(connection).people.who(token, address)
     if caller is None:
+        await _node(connection).refused_token(token, _route(connection), origin_of(connection))
         stop("unauthenticated")
     connection.scope["user"] = caller
     return caller

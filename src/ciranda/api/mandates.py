@@ -263,13 +263,12 @@ def _place(cursor: str) -> tuple[Instant, EndToEndId]:
 async def _given(request: Request[Any, Any, Any]) -> Mandate:
     """The mandate, if the caller gave it, or signs it together with other holders; 404 otherwise."""
     node, caller = node_of(request), document_of(request)
-    mandate = await node.store.mandate(id_in_path(request))
-    if mandate is None:
+    id = id_in_path(request)
+    # Both are looked up in any case: what takes longer for a mandate that exists would tell that it does.
+    mandate, approval = await node.store.mandate(id), await node.approval(id)
+    signs = approval is not None and caller in approval.holders
+    if mandate is None or not (signs or mandate.giver == caller):
         stop("not_found")
-    if mandate.giver != caller:
-        approval = await node.approval(mandate.id)
-        if approval is None or caller not in approval.holders:
-            stop("not_found")
     return mandate
 
 

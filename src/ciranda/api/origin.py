@@ -4,25 +4,44 @@
 stands left of the first that no proxy of ours vouches for was written by somebody else.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
 
-from ciranda.api.caller import Connection
+from litestar.connection import ASGIConnection
+
 from ciranda.node.attempts import Origin
 
+Connection = ASGIConnection[Any, Any, Any, Any]
 Address = IPv4Address | IPv6Address
 Proxies = tuple[IPv4Network | IPv6Network, ...]
 
 AGENT_MAX = 120
 HOPS_MAX = 20
+ADDRESSES_KEPT = 4_096
+"""The same ones come again and again."""
 
 
 def origin_of(connection: Connection) -> Origin:
-    client = connection.client
-    forwarded = ",".join(connection.headers.getall("x-forwarded-for", []))
-    return Origin(
-        address=address_of(client.host if client else "", forwarded, connection.app.state.trusted_proxies),
-        agent=_agent(connection.headers.get("user-agent", "")),
-    )
+    return origin_in(connection.scope, connection.app.state.trusted_proxies)
+
+
+def origin_in(scope: Mapping[str, Any], proxies: Proxies) -> Origin:
+    """Of a request as ASGI describes it."""
+    agents = [value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"]
+    return Origin(address=address_in(scope, proxies), agent=_agent(agents[-1] if agents else ""))
+
+
+def address_in(scope: Mapping[str, Any], proxies: Proxies) -> Address | None:
+    client = scope.get("client")
+    # Whom nobody vouches for said nothing that is worth reading.
+    forwarded = _forwarded(scope) if proxies else ""
+    return address_of(client[0] if client else "", forwarded, proxies)
+
+
+def _forwarded(scope: Mapping[str, Any]) -> str:
+    return ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
 
 
 def address_of(peer: str, forwarded: str, proxies: Proxies) -> Address | None:
@@ -37,6 +56,7 @@ def address_of(peer: str, forwarded: str, proxies: Proxies) -> Address | None:
     return address
 
 
+@lru_cache(ADDRESSES_KEPT)
 def _parsed(text: str) -> Address | None:
     try:
         address = ip_address(text)

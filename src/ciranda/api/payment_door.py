@@ -15,6 +15,7 @@ from ciranda.api.answers import PROBLEM_MEDIA, encode, problem_headers, problem_
 from ciranda.api.caller import token_among
 from ciranda.api.code import code_among
 from ciranda.api.health import Metrics
+from ciranda.api.origin import address_in, origin_in
 from ciranda.api.payments import order_of, paid, payment_decoder
 from ciranda.engine.customer import Customer
 from ciranda.identity import Document
@@ -26,6 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH = "/v1/payments"
+_ROUTE = f"POST {PATH}"
 BODY_MAX = 1024 * 1024
 
 
@@ -62,18 +64,22 @@ class PaymentDoor:
         await send({"type": "http.response.body", "body": answer})
 
     async def _pay(self, scope: Scope, receive: Receive) -> tuple[object, int]:
-        caller = await self._caller(_values(scope, b"authorization"))
+        caller = await self._caller(scope)
         payment = body.decode(await _read(receive), payment_decoder)
         key = once.must(_values(scope, b"idempotency-key"), "payments", payment)
         code = code_among(_values(scope, b"second-factor"))
         order = order_of(payment, key, caller, code)
         return await paid(self._node, await self._node.pay(order), caller)
 
-    async def _caller(self, authorization: list[str]) -> Document:
-        caller = await self._node.people.who(token_among(authorization))
+    async def _caller(self, scope: Scope) -> Document:
+        token = token_among(_values(scope, b"authorization"))
+        proxies = self.routes.state.trusted_proxies
+        caller = await self._node.people.who(token, address_in(scope, proxies))
         if caller is None:
+            await self._node.refused_token(token, _ROUTE, origin_in(scope, proxies))
             stop("unauthenticated")
         if not isinstance(caller, Customer):
+            await self._node.operators.turned_away(caller, _ROUTE)
             stop("forbidden")
         return caller.document
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from msgspec import Meta
+from msgspec import UNSET, Meta
+from msgspec.structs import replace
 
 from ciranda.agreement.participant import State
 from ciranda.api import body, page, shape
@@ -25,9 +26,9 @@ from ciranda.api.proposals import ProposalView, proposed
 from ciranda.api.show import PaymentView, approvals_view, payment_view
 from ciranda.engine.operator import Right
 from ciranda.engine.proposal import Proposal
-from ciranda.engine.record import Record
+from ciranda.engine.record import Clause, Record
 from ciranda.engine.reply import Denied
-from ciranda.identity import VAULT, Document, parse_end_to_end_id
+from ciranda.identity import VAULT, AccountId, Document, parse_end_to_end_id
 from ciranda.money import AMOUNT_MAX
 from ciranda.node.node import Node
 from ciranda.node.order import Once, PaymentOrder
@@ -146,25 +147,34 @@ async def show_payment(request: Request[Any, Any, Any]) -> Response[bytes]:
         record = await node.store.payment(parse_end_to_end_id(request.path_params["id"]))
     except ValueError:
         stop("not_found")
+    # Looked up in any case: what takes longer for a payment that exists would tell that it does.
+    own = set() if caller is None else {account.id for account in await node.store.accounts_of(caller)}
     if record is None or record.state is State.UNKNOWN:
         stop("not_found")
-    if caller is not None and not await _concerns(node, record, caller):
+    whole = caller is None or _is_whole_business_of(caller, node, record)
+    part = _part_of(own, node, record)
+    if not whole and not part:
         stop("not_found")
     (view,) = await payment_views(node, [record], caller)
-    return ok(view)
+    # Whoever signs it signs all of it.
+    signs = view.approvals is not UNSET
+    return ok(view if whole or signs else payment_view(replace(record, clauses=part)))
 
 
-async def _concerns(node: Node, record: Record, caller: Document) -> bool:
-    """Whether the customer asked for the payment here, or holds one of this bank's accounts in it."""
-    if record.coordinated_by(node.bank.ispb) and record.payer == caller:
-        return True
-    own = {account.id for account in await node.store.accounts_of(caller)}
+def _is_whole_business_of(caller: Document, node: Node, record: Record) -> bool:
+    """Whether the customer asked for the payment here."""
+    return record.coordinated_by(node.bank.ispb) and record.payer == caller
+
+
+def _part_of(own: set[AccountId], node: Node, record: Record) -> tuple[Clause, ...]:
+    """The transfers from and to these accounts: who else is paid with them, and how much, is nobody's business."""
     # What was never begun is no business of whoever would have been paid.
     begun = record.state not in (State.ABORTED, State.AWAITING_APPROVAL)
     permitted = begun or not record.coordinated_by(node.bank.ispb)
-    return any(
-        clause.transfer.source in own or (permitted and clause.transfer.target in own)
+    return tuple(
+        clause
         for clause in record.clauses
+        if clause.transfer.source in own or (permitted and clause.transfer.target in own)
     )
 
 

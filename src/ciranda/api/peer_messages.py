@@ -42,6 +42,7 @@ BYTES_MAX = 8 * BODY_MAX
 """Of bodies that are being read."""
 BODY_TIMEOUT_S = 10.0
 REQUESTS_PER_S = 5_000
+REASONS_MAX = 100
 
 
 class PeerListener:
@@ -78,8 +79,9 @@ class PeerListener:
         self._first_time = first_time or Replays().first_time
         self._requests = 0
         self._refused = 0
-        self._noted = 0
-        """In which second a refusal was last written to the log, and how many there were since."""
+        """Requests since the last line about one in the log."""
+        self._noted: dict[str, int] = {}
+        """In which second each reason was last written there."""
         self._bytes = 0
         self._shares: dict[Ispb, _Share] = {}
 
@@ -127,16 +129,17 @@ class PeerListener:
                 request.check_body(body)
                 return await self._answer_batch(request, self._decoded(request, body))
         except BadSignature as error:
-            self._note(scope, str(error))
+            self._note(dict(_headers(scope)).get("ciranda-sender", "")[:8], str(error))
             raise _Problem(401, "unauthenticated", str(error), _CLOSE) from error
 
-    def _note(self, scope: Scope, why: str) -> None:
-        """An attempt leaves a trace, and many leave no flood: one line a second, with how many there were."""
+    def _note(self, sender: str, why: str) -> None:
+        """An attempt leaves a trace, and many leave no flood: of one kind one line a second, with how many there were."""
         self._refused += 1
-        if self._now() != self._noted:
-            sender = dict(_headers(scope)).get("ciranda-sender", "")[:8]
+        if self._now() != self._noted.get(why):
             log.warning("peer_request_refused", says=sender, why=why, refused=self._refused)
-            self._noted, self._refused = self._now(), 0
+            if len(self._noted) >= REASONS_MAX:
+                self._noted.clear()
+            self._noted[why], self._refused = self._now(), 0
 
     def _decoded(self, request: SignedRequest, body: bytes) -> QuestionBatch:
         try:
@@ -144,7 +147,7 @@ class PeerListener:
         except Malformed as error:
             raise _Problem(400, "bad_request", str(error)) from error
         if (batch.sender, batch.receiver) != (request.sender, self._own):
-            raise _Problem(401, "unauthenticated", "The batch names other banks than its signature does.")
+            raise BadSignature("the batch names other banks than its signature does")
         return batch
 
     @contextmanager

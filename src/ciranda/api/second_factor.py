@@ -7,11 +7,16 @@ from litestar import Request, Response, get, post, put
 from msgspec import Meta
 
 from ciranda.api import body, shape
-from ciranda.api.answers import bad_request, describe, nothing, ok, stop
-from ciranda.api.caller import customer_of, customer_only, document_of, node_of
+from ciranda.api.answers import bad_request, denied, describe, nothing, ok, stop
+from ciranda.api.caller import customer_of, customer_only, document_of, may, node_of, operator_of
 from ciranda.api.code import check_code, code_of
 from ciranda.api.origin import origin_of
+from ciranda.api.proposals import ProposalView, proposed
 from ciranda.api.sessions import PASSWORD_READ_MAX
+from ciranda.engine.operator import Right
+from ciranda.engine.proposal import Proposal
+from ciranda.engine.reply import Denied
+from ciranda.identity import Document
 from ciranda.instant import rfc3339
 from ciranda.money import AMOUNT_MAX
 
@@ -28,6 +33,11 @@ class Guard(body.Body, frozen=True, kw_only=True):
     payments_from: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None
     """Null: the bank's figure."""
     at_login: bool
+
+
+class Whose(body.Body, frozen=True, kw_only=True):
+    document: shape.Document
+    """The customer's."""
 
 
 class SecondFactorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +60,13 @@ class RecoveryCodes(msgspec.Struct, frozen=True, kw_only=True):
 _password = msgspec.json.Decoder(Password)
 _first_code = msgspec.json.Decoder(FirstCode)
 _guard = msgspec.json.Decoder(Guard)
+_whose = msgspec.json.Decoder(Whose)
 
 
 @get("/v1/second-factor", guards=[customer_only], opt=describe(answers={200: SecondFactorView}))
 async def show_second_factor(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Whether the caller has one, and what it guards."""
-    return ok(await _view(request))
+    return ok(await _view(request, document_of(request)))
 
 
 @post(
@@ -100,7 +111,7 @@ async def set_guard(request: Request[Any, Any, Any]) -> Response[bytes]:
     if guard.payments_from is not None and guard.payments_from > factors.limit_max:
         bad_request("payments_from", f"at most the bank's own figure, {factors.limit_max}")
     await factors.set_guard(document_of(request), code_of(request), guard.payments_from, guard.at_login)
-    return ok(await _view(request))
+    return ok(await _view(request, document_of(request)))
 
 
 @post(
@@ -129,6 +140,22 @@ async def remove_second_factor(request: Request[Any, Any, Any]) -> Response[None
     return nothing()
 
 
+@post(
+    "/v1/operator/second-factor/removal",
+    status_code=200,
+    guards=[may(Right.ACCOUNTS)],
+    opt=describe(body=Whose, answers={200: SecondFactorView, 202: ProposalView}, problems=(404, 422)),
+)
+async def reset_second_factor(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """Takes away the second factor of a customer who has lost it, and ends all their sessions. 202: a second operator
+    must approve it."""
+    document = body.document((await body.parse(request, _whose)).document)
+    done = await node_of(request).operators.reset_second_factor(operator_of(request), document)
+    if isinstance(done, Denied):
+        denied(done)
+    return proposed(request, done) if isinstance(done, Proposal) else ok(await _view(request, document))
+
+
 async def _must_know_password(request: Request[Any, Any, Any]) -> None:
     password = (await body.parse(request, _password)).password
     if len(password) > PASSWORD_READ_MAX:
@@ -139,9 +166,9 @@ async def _must_know_password(request: Request[Any, Any, Any]) -> None:
         stop("wrong_credentials")
 
 
-async def _view(request: Request[Any, Any, Any]) -> SecondFactorView:
+async def _view(request: Request[Any, Any, Any], customer: Document) -> SecondFactorView:
     factors = node_of(request).second_factors
-    factor = await factors.of(document_of(request))
+    factor = await factors.of(customer)
     if factor is None:
         return SecondFactorView(
             status="off",

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ciranda import settings
+from ciranda.agreement.height import NOTHING
 from ciranda.agreement.message import Probe
 from ciranda.cli.screen import CommandError, JsonOption, out, show_json, table
 from ciranda.peers.transport import HttpTransport, Lost
@@ -167,7 +168,7 @@ async def _refusal(
 ) -> str | None:
     seal = Seal(bank.ispb, key, bank.roster, os.urandom(8).hex())
     # It shows no heights: a command has written nothing.
-    body = encode_batch(bank.ispb, peer.ispb, 0, 0, [encode_question(Probe())])
+    body = encode_batch(bank.ispb, peer.ispb, NOTHING, NOTHING, [encode_question(Probe())])
     headers = seal.sign_request(peer.ispb, body, int(time.time()))
     try:
         async with asyncio.timeout(_ANSWER_S):

@@ -23,7 +23,8 @@ from ciranda.settings import write_guarded
 
 commands = typer.Typer(
     no_args_is_help=True,
-    help="The bank's own people and what they do: add, list, end, token, draw, actions, block, unblock, close.",
+    help="The bank's own people and what they do: add, list, end, token, draw, actions, block, unblock, close, "
+    "reset-second-factor.",
 )
 
 T = TypeVar("T")
@@ -239,6 +240,31 @@ def close(
     Example: ciranda operator close 10000001.0001.1234563 --consortium ./consortium
     """
     _change(BankClient.close_account, account, operator_token_file, bank, consortium, as_json)
+
+
+@commands.command("reset-second-factor")
+def reset_second_factor(
+    document: Annotated[str, typer.Argument(help="The customer's CPF or CNPJ.")],
+    operator_token_file: TokenFileOption = None,
+    bank: BankOption = None,
+    consortium: ConsortiumOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take away the second factor of a customer who has lost it, and end all their sessions.
+
+    Example: ciranda operator reset-second-factor 529.982.247-25 --bank ipe
+    """
+    reset = asyncio.run(
+        ask_as_operator(
+            lambda client: client.reset_second_factor(document), operator_token_file, bank, consortium
+        )
+    )
+    if as_json:
+        show_json(reset)
+    elif isinstance(reset, Proposal):
+        show_proposed(reset)
+    else:
+        out.print("The customer has no second factor any more, and must log in again.")
 
 
 def _change(

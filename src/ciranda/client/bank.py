@@ -412,6 +412,11 @@ class BankClient:
         path = f"/v1/operator/peers/{quote(peer, safe='')}/limit"
         return await self._ask_two("PUT", path, Position, _body(limit=limit), again="unsent")
 
+    async def reset_second_factor(self, document: str) -> SecondFactor | Proposal:
+        """Of a customer who has lost it; all their sessions end."""
+        path = "/v1/operator/second-factor/removal"
+        return await self._ask_two("POST", path, SecondFactor, _body(document=document), again="unsent")
+
     async def operators(self) -> list[Operator]:
         return await self._list("/v1/operator/operators", "operators", Operator)
 

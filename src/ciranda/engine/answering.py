@@ -8,6 +8,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from ciranda.agreement.ballot import Ballot, is_within_reach
 from ciranda.agreement.header import Header, concerns, digest, leaf, witness_count
 from ciranda.agreement.message import (
     Answer,
@@ -142,6 +143,7 @@ def _propose(view: View, sender: Ispb, propose: Propose, now: Instant) -> Step:
     record = _witnessed(view, sender, header, now)
     if propose.ballot.bank != sender or (propose.ballot.round == 0 and sender != coordinator_of(header.id)):
         raise Violation("the ballot is not the sender's")
+    _check_round(propose.ballot, header, now)
     register, said = proposed(register_of(record), header.id, propose.ballot, propose.decision)
     return _registered(record, register, said)
 
@@ -155,6 +157,7 @@ def _ask(view: View, sender: Ispb, ask: Ask, now: Instant) -> Step:
     record = _witnessed(view, sender, header, now)
     if ask.ballot is None or ask.ballot.bank != sender or ask.ballot.round == 0:
         raise Violation("the ballot is not the sender's")
+    _check_round(ask.ballot, header, now)
     register, said = asked(register_of(record), header.id, ask.ballot)
     return _registered(record, register, said)
 
@@ -192,10 +195,16 @@ def _tell(view: View, sender: Ispb, tell: Tell, now: Instant) -> Step:
     _check_header(view, header, record)
     if not {sender, own} <= header.banks:
         raise Violation("only a bank of the payment tells its decision, and only to another")
+    decided = record is not None and record.state.decided
+    if not decided and len(header.witnesses) == 1 and not {sender, own} & set(header.witnesses):
+        # The only witness can be asked itself, and nobody else's word is as good (PROTOCOL 5.5).
+        return _say(Busy())
     if record is None or record.state is State.UNKNOWN:
         if coordinator_of(tell.id) == own:
             raise Violation("we do not know this payment, and its id says that it is ours")
         return _told_first(record or _fresh(tell.id, tell.digest, now), own, tell, now)
+    if not decided and header.witnesses == (own,):
+        raise Violation("the decision is ours alone, and is not made")
     writes, _ = settle(view, record, tell.decision, tell.refusal, now)
     return _say(Done(id=tell.id), writes)
 
@@ -267,6 +276,12 @@ def _ahead(view: View, header: Header) -> bool:
     """Whether it names a bank that only a newer roster than ours knows: nothing can be said until we have that too."""
     roster = view.bank.roster
     return header.roster_version > roster.version and not header.banks <= roster.members.keys()
+
+
+def _check_round(ballot: Ballot, header: Header, now: Instant) -> None:
+    """PROTOCOL 4.1."""
+    if not is_within_reach(ballot, header.deadline, now):
+        raise Violation("a ballot that nobody has come to in this time")
 
 
 def _check_header(view: View, header: Header, record: Record | None) -> None:

@@ -217,7 +217,13 @@ class EndOperator(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-Deed = Begin | ChangeAccount | SetCreditLimit | AddOperator | RenewToken | EndOperator
+class ResetSecondFactor(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer has lost their device and all recovery codes: they have no second factor any more, and no session."""
+
+    document: Document
+
+
+Deed = Begin | ChangeAccount | SetCreditLimit | ResetSecondFactor | AddOperator | RenewToken | EndOperator
 """What an operator does, or proposes to a second one."""
 
 

@@ -32,6 +32,7 @@ from ciranda.engine.input import (
     Reject,
     RemoveLink,
     RenewToken,
+    ResetSecondFactor,
     RevokeMandate,
     SetCreditLimit,
     SetLimits,
@@ -92,7 +93,7 @@ def with_deeds(inputs: Sequence[Input], found: dict[str, Proposal]) -> list[Work
             case Approve(proposal=id):
                 if id in found:
                     whole.append(deed_of(found[id]))
-            case Begin() | ChangeAccount() | SetCreditLimit():
+            case Begin() | ChangeAccount() | SetCreditLimit() | ResetSecondFactor():
                 whole.append(input.deed)
             case _:
                 pass
@@ -139,7 +140,7 @@ def customers(inputs: Sequence[Work]) -> set[Document]:
         for input in inputs
         if isinstance(input, OpenAccount)
         for document in (input.caller, *input.holders)
-    }
+    } | {input.document for input in inputs if isinstance(input, ResetSecondFactor)}
 
 
 def questions(inputs: Sequence[Work]) -> set[EndToEndId]:

@@ -20,6 +20,7 @@ from ciranda.engine.input import (
     EndOperator,
     Reject,
     RenewToken,
+    ResetSecondFactor,
     SetCreditLimit,
     Trespass,
 )
@@ -96,7 +97,7 @@ def right_for(deed: Deed | Approve | Reject | Trespass, by: str) -> Right | None
     match deed:
         case Begin():
             return Right.CASH
-        case ChangeAccount():
+        case ChangeAccount() | ResetSecondFactor():
             return Right.ACCOUNTS
         case SetCreditLimit():
             return Right.PEERS
@@ -118,7 +119,7 @@ def _may_approve(second: Operator, deed: Deed) -> bool:
         case Begin():
             teller = second.role is Role.TELLER and second.may_hand(_amount(deed))
             return teller or second.role is Role.OPERATOR
-        case ChangeAccount():
+        case ChangeAccount() | ResetSecondFactor():
             return second.role is Role.OPERATOR
         case SetCreditLimit():
             return second.role in (Role.OPERATOR, Role.ADMIN)
@@ -140,6 +141,9 @@ def _needs_second(view: View, by: str, deed: Deed) -> bool:
         case SetCreditLimit():
             account = view.accounts.get(clearing(deed.peer))
             return account is not None and deed.limit > -account.floor
+        case ResetSecondFactor():
+            # Who is it that says they lost it? One person's word opens no customer's account.
+            return True
         case AddOperator():
             return not deed.founding
         case RenewToken():
@@ -260,6 +264,8 @@ def _do(view: View, deed: Deed, by: str, now: Instant) -> Step:
             return change_account(view, deed)
         case SetCreditLimit():
             return _set_credit_limit(view, deed)
+        case ResetSecondFactor():
+            return _reset_second_factor(view, deed)
         case AddOperator():
             return _add_operator(view, deed, by, now)
         case RenewToken():
@@ -277,6 +283,12 @@ def _set_credit_limit(view: View, order: SetCreditLimit) -> Step:
     changed = replace(account, floor=-order.limit)
     writes = Writes(accounts={changed.id: changed}, limits={order.peer: order.limit})
     return Step(writes=writes, reply=AccountMade(account=changed))
+
+
+def _reset_second_factor(view: View, order: ResetSecondFactor) -> Step:
+    if order.document not in view.customers:
+        return _denied(DenialCode.NOT_FOUND)
+    return Step(writes=Writes(unguarded=[order.document]), reply=Removed())
 
 
 def _add_operator(view: View, order: AddOperator, by: str, now: Instant) -> Step:
@@ -342,6 +354,8 @@ def named(deed: Deed | Approve | Reject | Trespass) -> tuple[str, str]:
             return deed.change, deed.account
         case SetCreditLimit():
             return "set_limit", deed.peer
+        case ResetSecondFactor():
+            return "reset_second_factor", deed.document
         case AddOperator():
             return "add_operator", deed.name
         case RenewToken():

@@ -54,6 +54,8 @@ class Writes(msgspec.Struct, kw_only=True):
     named: dict[str, Operator] = {}
     """Operators that are new: to be inserted, never to replace another."""
     proposals: dict[str, Proposal] = {}
+    unguarded: list[Document] = []
+    """Customers whose second factors and sessions are taken away."""
     limits: dict[Ispb, int] = {}
     """Credit limits that stand from here on, whatever the settings say."""
     actions: list[Action] = []
@@ -94,6 +96,8 @@ class Writes(msgspec.Struct, kw_only=True):
             self.named.update(later.named)
         if later.proposals:
             self.proposals.update(later.proposals)
+        if later.unguarded:
+            self.unguarded.extend(later.unguarded)
         if later.limits:
             self.limits.update(later.limits)
         if later.actions:

@@ -11,6 +11,7 @@ from typing import assert_never
 from ciranda.agreement.message import (
     Absent,
     AccountShown,
+    AgreementQuestion,
     Answer,
     Ask,
     Busy,
@@ -24,6 +25,9 @@ from ciranda.agreement.message import (
     ShowAccount,
     Tell,
     Up,
+    Violated,
+    Vote,
+    payment_of,
 )
 from ciranda.engine.bank import Bank
 from ciranda.engine.input import Heard
@@ -33,7 +37,19 @@ from ciranda.identity import Address, Ispb
 from ciranda.ledger.account import AccountStatus
 from ciranda.node.batches import Batches, Overloaded
 from ciranda.node.mask import masked, masked_document
+from ciranda.node.traces import Traces
 from ciranda.ports import Clock, Store, Unavailable
+from ciranda.refusal import Code, Refusal
+
+LIES_MAX = 1_000
+"""Violations of one bank in a minute. Each is written down for ever, so what comes after them is put off unread."""
+
+
+TURNS_MAX = 400
+"""Questions of one bank that are answered, or wait to be written, at once. Well under what the batches' queue takes before
+customers are sent away: no bank fills it alone."""
+QUESTIONS_MAX = 16_000
+"""Of one bank, those that wait for their turn too: more than all its workers ask at once."""
 
 
 class Answers:
@@ -42,22 +58,65 @@ class Answers:
         self._store = store
         self._batches = batches
         self._clock = clock
+        self._traces = Traces(clock)
+        self._shares: dict[Ispb, _Share] = {}
+        self._violations: dict[Ispb, tuple[int, int]] = {}
+        """In which minute a bank last did what no honest bank does, and how often in it."""
 
     async def respond(self, sender: Ispb, questions: Sequence[Question]) -> list[Answer]:
         """The answers, in order; they leave only when what they say is durable (PROTOCOL 2.3)."""
-        return await asyncio.gather(*[self._answer(sender, question) for question in questions])
+        share = self._shares.get(sender)
+        if share is None:
+            share = self._shares[sender] = _Share()
+        if share.questions + len(questions) > QUESTIONS_MAX:
+            return [Busy()] * len(questions)
+        share.questions += len(questions)
+        try:
+            return await asyncio.gather(*[self._in_turn(share, sender, one) for one in questions])
+        finally:
+            share.questions -= len(questions)
+
+    async def _in_turn(self, share: "_Share", sender: Ispb, question: Question) -> Answer:
+        async with share.turns:
+            return await self._answer(sender, question)
 
     async def _answer(self, sender: Ispb, question: Question) -> Answer:
         try:
             match question:
                 case Prepare() | Propose() | Ask() | Tell():
+                    if self._lies(sender) >= LIES_MAX:
+                        return Busy()
                     reply = await self._batches.offer(Heard(sender=sender, question=question))
                     assert isinstance(reply, Answered), f"a question was answered with {reply}"
+                    self._note(sender, question, reply.answer)
                     return reply.answer
                 case _:
                     return await self.look(sender, question)
         except (Overloaded, Unavailable):
             return Busy()
+
+    def _lies(self, sender: Ispb) -> int:
+        """How many violations of the sender were written down in this minute."""
+        minute, count = self._violations.get(sender, (0, 0))
+        return count if minute == self._clock.now() // 60_000 else 0
+
+    def _note(self, sender: Ispb, question: AgreementQuestion, answer: Answer) -> None:
+        match question, answer:
+            case _, Violated(reason=reason):
+                self._violations[sender] = self._clock.now() // 60_000, self._lies(sender) + 1
+                self._traces.note(
+                    "peer_violation", sender, peer=sender, payment=payment_of(question), reason=reason
+                )
+            case Prepare(permissions=permissions), Vote(refusal=Refusal(code=Code.NOT_PERMITTED)):
+                self._note_mandates(sender, [permission.mandate for permission in permissions])
+            case _:
+                pass
+
+    def _note_mandates(self, sender: Ispb, tokens: Sequence[str]) -> None:
+        """Tokens of ours that do not serve whoever showed them: they are over, or paused, or in the wrong hands."""
+        ids = {id_of(token, self._bank.mandate_secret) for token in tokens}
+        for id in sorted(id for id in ids if id is not None):
+            self._traces.note("mandate_refused", (sender, id), peer=sender, mandate=id)
 
     async def look(self, sender: Ispb, question: ReadOnlyQuestion) -> Answer:
         match question:
@@ -91,6 +150,7 @@ class Answers:
             if mandate.serves(scope, question.account, sender, question.payer, now)
         ]
         if not may:
+            self._note_mandates(sender, [question.mandate])
             return Absent()
         holders = await self._store.customers(account.holders)
         sees = "read" in may
@@ -108,3 +168,12 @@ class Answers:
             opened_at=account.opened_at,
             scopes=tuple(may),
         )
+
+
+class _Share:
+    """What one bank has of this one's time."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+        """Under way."""
+        self.turns = asyncio.Semaphore(TURNS_MAX)

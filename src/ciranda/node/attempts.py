@@ -9,6 +9,8 @@ from ciranda.engine.attempts import Allowance
 from ciranda.identity import Document
 
 HOUR_MS = 60 * 60 * 1000
+GUESSES_PER_HOUR = 50
+"""Joint accounts that a customer asks for with somebody who is none: more is no slip, but a search for who is one."""
 
 PER_DOCUMENT = Allowance(free=5, drain_ms=24 * HOUR_MS)
 """In a row: a session forgets them."""
@@ -29,10 +31,13 @@ class MustWait(Exception):
         self.seconds = max(1, -(-wait_ms // 1000))
 
 
+NetAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request comes from, as far as it can be known."""
 
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+    address: NetAddress | None
     agent: str | None
     """What the program says that it is."""
 
@@ -64,6 +69,10 @@ def of_address(origin: Origin) -> str:
 
 def of_sign_ups(origin: Origin) -> str:
     return f"sign-ups {origin.counted_as}"
+
+
+def of_guesses(document: Document) -> str:
+    return f"holders {document}"
 
 
 def per_hour(count: int) -> Allowance:

@@ -3,51 +3,72 @@
 Each batch between banks shows how much its sender has written, and how much of the receiver's writing it has seen. A
 bank that is shown more than it remembers has lost what was durable: it must stop, for it may already have promised
 what it no longer knows.
+
+A word that stops a bank must not be anybody's to say. So a bank stamps each height that it shows, under a secret that is
+not in its database, and believes only its own stamp.
 """
 
 import asyncio
+import hmac
 from collections.abc import Callable
 
 import structlog
 
+from ciranda.agreement.height import NOTHING, Height
 from ciranda.identity import Ispb
-from ciranda.ports import PutBack, Store, Unavailable
+from ciranda.node.traces import Traces
+from ciranda.ports import Clock, PutBack, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 KEEP_S = 2.0
+_STAMP_BYTES = 16
 
 
 class HeightKeeper:
     """Implements the port Heights over the store."""
 
-    def __init__(self, store: Store, put_back: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, put_back: Callable[[str], None], key: bytes, clock: Clock) -> None:
+        """`key`: the secret under which all processes of this bank stamp."""
         self._store = store
         self._put_back = put_back
-        self._seen: dict[Ispb, int] = {}
-        self._kept: dict[Ispb, int] = {}
+        self._key = key
+        self._traces = Traces(clock)
+        self._own = NOTHING
+        self._seen: dict[Ispb, Height] = {}
+        self._kept: dict[Ispb, Height] = {}
 
     async def open(self) -> None:
         self._seen = await self._store.heights()
         self._kept = dict(self._seen)
 
-    def own(self) -> int:
-        return self._store.height()
+    def own(self) -> Height:
+        number = self._store.height()
+        if number != self._own.number:
+            self._own = Height(number, self._stamp(number))
+        return self._own
 
-    def seen(self, bank: Ispb) -> int:
-        return self._seen.get(bank, 0)
+    def seen(self, bank: Ispb) -> Height:
+        return self._seen.get(bank, NOTHING)
 
-    async def heard(self, bank: Ispb, height: int, ours: int) -> None:
-        if ours > self._store.height() and ours > await self._read_height():
-            # Another worker of this bank might have written it, but the database does not know of it either.
-            why = (
-                f"bank {bank} has seen {ours} of this bank's writings, which its database does not have: "
-                "it was put back to an earlier moment, and must not go on"
-            )
-            self._put_back(why)
-            raise PutBack(why)
-        if height > self._seen.get(bank, 0):
+    async def heard(self, bank: Ispb, height: Height, ours: Height) -> None:
+        if ours.number > self._store.height():
+            # Another worker of this bank might have written it, or the database may not know of it either.
+            if not hmac.compare_digest(ours.stamp, self._stamp(ours.number)):
+                # It lies, or somebody who had our key lied to it. It says nothing about us; what else it says may be true.
+                self._traces.note("false_height", bank, peer=bank, height=ours.number)
+            elif ours.number > await self._read_height():
+                why = (
+                    f"bank {bank} has seen {ours.number} of this bank's writings, which its database does not have: "
+                    "it was put back to an earlier moment, and must not go on"
+                )
+                self._put_back(why)
+                raise PutBack(why)
+        if height.number > self.seen(bank).number:
             self._seen[bank] = height
+
+    def _stamp(self, number: int) -> str:
+        return hmac.digest(self._key, b"%d" % number, "sha256")[:_STAMP_BYTES].hex()
 
     async def _read_height(self) -> int:
         try:

@@ -49,6 +49,7 @@ from ciranda.identity import (
 from ciranda.instant import Instant, later
 from ciranda.ledger.account import Account
 from ciranda.node.answers import Answers
+from ciranda.node.attempts import Origin
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
 from ciranda.node.heights import HeightKeeper
@@ -60,6 +61,7 @@ from ciranda.node.people import People
 from ciranda.node.recovery import Recovery
 from ciranda.node.seal import Seal
 from ciranda.node.second_factors import SecondFactors
+from ciranda.node.traces import Traces
 from ciranda.payment import Kind, banks_of
 from ciranda.period import start_of_day
 from ciranda.ports import Clock, Dice, Peers, Store, Unavailable
@@ -109,7 +111,15 @@ class Node:
         self._seal = seal
         self._clock = clock
         self._dice = dice
+        self.traces = Traces(clock)
         self._tasks: list[asyncio.Task[None]] = []
+
+    async def refused_token(self, token: str, route: str, origin: Origin) -> None:
+        """Leaves the trace of a token that opens nothing, or nothing any more."""
+        network = origin.shown_as
+        operator = await self.operators.refused(token, route)
+        what = {} if operator is None else {"operator": operator}
+        self.traces.note("token_refused", (network, operator), network=network, route=route, **what)
 
     # Payments.
 
@@ -213,7 +223,7 @@ class Node:
     async def approve_payment(self, caller: Document, id: EndToEndId, code: str | None) -> Record | Denied:
         """With the last approval it begins, and this is like `pay`. Raises CodeRequired and MustWait."""
         record, approval = await self.store.payment(id), await self.approval(id)
-        if record is None or approval is None:
+        if record is None or approval is None or caller not in approval.holders:
             return Denied(code=DenialCode.NOT_FOUND)
         if _awaits(approval, caller):
             asked = [(_signature(caller, id), record.amount)]

@@ -11,10 +11,21 @@ from hashlib import sha256
 import msgspec
 
 from ciranda.engine.bank import Bank
-from ciranda.engine.input import Act, AddOperator, Approve, Deed, EndOperator, Reject, RenewToken, Trespass
+from ciranda.engine.input import (
+    Act,
+    AddOperator,
+    Approve,
+    Deed,
+    EndOperator,
+    Reject,
+    RenewToken,
+    ResetSecondFactor,
+    Trespass,
+)
 from ciranda.engine.operator import ROOT, Operator, Right, Role, root
 from ciranda.engine.proposal import Proposal
 from ciranda.engine.reply import Denied, Proposed, Reply
+from ciranda.identity import Document
 from ciranda.instant import Instant, later
 from ciranda.node.batches import Batches
 from ciranda.ports import Clock, Dice, Store
@@ -22,6 +33,7 @@ from ciranda.ports import Clock, Dice, Store
 TOKEN_PREFIX = "op_"  # noqa: S105
 TOKEN_MS = 90 * 24 * 60 * 60 * 1000
 FOUNDERS = 2
+REFUSED_AGAIN_MS = 60_000
 
 _TOKEN = re.compile(r"op_([a-z][a-z0-9-]{1,31})_[A-Za-z0-9_-]{43,86}")
 
@@ -42,6 +54,7 @@ class Operators:
         self._batches = batches
         self._clock = clock
         self._dice = dice
+        self._refused_at: dict[str, Instant] = {}
         self._root = root(sha256(root_token.encode()).digest())
 
     async def who(self, token: str) -> Operator | None:
@@ -56,6 +69,22 @@ class Operators:
         if operator is None or not hmac.compare_digest(token_hash, operator.token_hash):
             return None
         return operator if operator.alive(self._clock.now()) else None
+
+    async def refused(self, token: str, route: str) -> str | None:
+        """Of a token that opens nothing: whose it says to be, if there is or was such an operator. If it truly was theirs,
+        and is over, that somebody still has it is recorded, once in a while: they can do nothing else with it."""
+        written = _TOKEN.fullmatch(token)
+        operator = None if written is None else await self._store.operator(written[1])
+        if operator is None:
+            return None
+        now, was_theirs = (
+            self._clock.now(),
+            hmac.compare_digest(sha256(token.encode()).digest(), operator.token_hash),
+        )
+        if was_theirs and now - self._refused_at.get(operator.name, Instant(0)) >= REFUSED_AGAIN_MS:
+            self._refused_at[operator.name] = now
+            await self._act(operator.name, Trespass(route=route))
+        return operator.name
 
     def may(self, operator: Operator, right: Right) -> bool:
         return operator.may(right, self._bank.two_person)
@@ -73,6 +102,12 @@ class Operators:
 
     async def reject(self, by: str, proposal: str) -> Proposal | Denied:
         return await self._decided(by, Reject(proposal=proposal))
+
+    async def reset_second_factor(self, by: str, document: Document) -> Reply | Proposal:
+        """Of a customer who has lost it. All their sessions end."""
+        done = await self.do(by, ResetSecondFactor(document=document))
+        self._store.forget_customer(document)
+        return done
 
     async def add(
         self, by: str, name: str, role: Role, cash_limit: int | None, order: TokenOrder
@@ -122,6 +157,8 @@ class Operators:
     async def _decided(self, by: str, deed: Approve | Reject) -> Proposal | Denied:
         reply = await self._known(await self._act(by, deed))
         assert isinstance(reply, Proposal | Denied), f"a proposal was answered with {reply}"
+        if isinstance(reply, Proposal) and isinstance(reply.deed, ResetSecondFactor):
+            self._store.forget_customer(reply.deed.document)
         return reply
 
     async def _known(self, reply: Reply) -> Reply | Proposal:

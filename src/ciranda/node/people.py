@@ -17,12 +17,15 @@ from ciranda.engine.operator import Operator
 from ciranda.identity import Document
 from ciranda.instant import Instant, later
 from ciranda.node.attempts import (
+    GUESSES_PER_HOUR,
     PER_DOCUMENT,
     AttemptRules,
     MustWait,
+    NetAddress,
     Origin,
     of_address,
     of_document,
+    of_guesses,
     of_sign_ups,
     per_hour,
 )
@@ -30,6 +33,7 @@ from ciranda.node.mask import masked_document
 from ciranda.node.operators import Operators
 from ciranda.node.passwords import PasswordCost, Passwords
 from ciranda.node.second_factors import SecondFactorRules, SecondFactors
+from ciranda.node.traces import Traces
 from ciranda.ports import Clock, Dice, Session, Store, Unavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -78,6 +82,9 @@ class People:
         self._used: dict[bytes, Instant] = {}
         """When sessions were used, to be written down soon."""
         self._noting: asyncio.Task[None] | None = None
+        self._came_from: dict[bytes, NetAddress] = {}
+        """From where each session was last used, in this process."""
+        self._traces = Traces(clock)
 
     # Signing up and in.
 
@@ -166,8 +173,21 @@ class People:
         password_hash = (await self._store.credentials(document)).password_hash
         if await self._passwords.matches(password_hash, password):
             return password_hash
+        # The same line whether there is such a customer or not: it takes no longer, and the log tells no more.
+        log.warning("wrong_password", customer=masked_document(document), network=origin.shown_as)
         await self._count_failure(origin)
         return None
+
+    async def may_name_others(self, document: Document) -> None:
+        """Raises MustWait, if the customer has too often named as holders who are no customers."""
+        blocked_until, now = await self._store.blocked_until(of_guesses(document)), self._clock.now()
+        if now < blocked_until:
+            log.warning("attempts_blocked", of="holders", customer=masked_document(document))
+            raise MustWait(blocked_until - now)
+
+    async def named_nobody(self, document: Document) -> None:
+        """The answer tells who is no customer, and so who is one."""
+        await self._store.count_attempt(of_guesses(document), per_hour(GUESSES_PER_HOUR), self._clock.now())
 
     async def _count_failure(self, origin: Origin) -> None:
         allowance = per_hour(self._rules.attempts.failures_per_address)
@@ -186,8 +206,8 @@ class People:
 
     # Who is calling.
 
-    async def who(self, token: str) -> Customer | Operator | None:
-        """None: no such session, or no longer."""
+    async def who(self, token: str, address: NetAddress | None = None) -> Customer | Operator | None:
+        """None: no such session, or no longer. `address`: where the token comes from now, if that is known."""
         operator = await self._operators.who(token)
         if operator is not None:
             return operator
@@ -198,7 +218,25 @@ class People:
             return None
         if now - session.used_at >= self._coarse_ms:
             self._note_use(token_hash, now)
+        if address is not None and self._came_from.get(token_hash) != address:
+            self._note_address(token_hash, session, address)
         return session.customer
+
+    def _note_address(self, token_hash: bytes, session: Session, address: NetAddress) -> None:
+        """A session that goes on in another network than it began in leaves a trace: its owner moves, or it has two."""
+        if len(self._came_from) >= NOTES_MAX:
+            self._came_from.clear()
+        self._came_from[token_hash] = address
+        network = Origin(address=address, agent=None).shown_as
+        if session.address is not None and network != session.address:
+            self._traces.note(
+                "session_from_elsewhere",
+                (session.id, network),
+                customer=masked_document(session.customer.document),
+                session=session.id,
+                began_in=session.address,
+                network=network,
+            )
 
     def _is_over(self, session: Session, now: Instant) -> bool:
         # What was used last is known only so closely: nobody's session ends early because of it.

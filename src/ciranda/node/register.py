@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import structlog
 
-from ciranda.agreement.ballot import Ballot
+from ciranda.agreement.ballot import Ballot, is_within_reach
+from ciranda.agreement.header import Header
 from ciranda.agreement.message import (
     Accepted,
     Answer,
@@ -83,7 +84,7 @@ class RegisterClient:
         )
         if _say_decided(answers):
             return await self._learn(record, answers)
-        self._note_outbid(record.id, answers)
+        self._note_outbid(record.header, answers)
         promised += [
             answer.accepted
             for answer in answers.values()
@@ -109,7 +110,7 @@ class RegisterClient:
         if _say_decided(answers):
             return await self._learn(record, answers), False
         others = sum(_accepts(answer, ballot) for answer in answers.values())
-        outbid = self._note_outbid(record.id, answers)
+        outbid = self._note_outbid(record.header, answers)
         if others + own < majority(len(witnesses)):
             return record, outbid
         reply = await self._batches.owe(Accept(id=record.id, ballot=ballot, decision=decision, others=others))
@@ -161,10 +162,17 @@ class RegisterClient:
                 record = reply.record or record
         return record
 
-    def _note_outbid(self, id: EndToEndId, answers: dict[Ispb, Answer]) -> bool:
-        ballots = [answer.ballot for answer in answers.values() if isinstance(answer, Outbid)]
+    def _note_outbid(self, header: Header, answers: dict[Ispb, Answer]) -> bool:
+        ballots = []
+        for bank, answer in answers.items():
+            if isinstance(answer, Outbid):
+                if is_within_reach(answer.ballot, header.deadline, self._clock.now()):
+                    ballots.append(answer.ballot)
+                else:
+                    # To outrank it would be to take a ballot that no honest witness believes either.
+                    log.warning("peer_broke_the_protocol", peer=bank, payment=header.id, answer=answer)
         if ballots:
-            self._outbid[id] = max(*ballots, self._outbid.get(id, ballots[0]))
+            self._outbid[header.id] = max(*ballots, self._outbid.get(header.id, ballots[0]))
         return bool(ballots)
 
     def forget(self) -> None:

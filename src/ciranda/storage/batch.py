@@ -24,7 +24,7 @@ from ciranda.identity import AccountId, Address, EndToEndId
 from ciranda.instant import Instant
 from ciranda.ledger.trial_balance import assert_whole
 from ciranda.payment import Kind
-from ciranda.storage import schema
+from ciranda.storage import people, schema
 from ciranda.storage.rows import (
     ACCOUNT_MOVES,
     ACCOUNTS,
@@ -190,6 +190,8 @@ def _write_operators(transaction: Transaction, writes: Writes, now: Instant) -> 
     transaction.insert(schema.operators, [OPERATORS.to_row(operator) for operator in added])
     transaction.upsert(schema.operators, [OPERATORS.to_row(value) for value in writes.operators.values()])
     transaction.upsert(schema.proposals, [PROPOSALS.to_row(value) for value in writes.proposals.values()])
+    for document in writes.unguarded:
+        people.remove_second_factor(transaction, document)
     transaction.upsert(schema.peer_limits, [(peer, limit, now) for peer, limit in writes.limits.items()])
     transaction.insert(schema.actions, [ACTIONS.to_row(action) for action in writes.actions])
 

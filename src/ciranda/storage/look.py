@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import CTE, Connection, Select, Table, and_, func, not_, or_, select, tuple_
 
+from ciranda.agreement.height import Height
 from ciranda.agreement.participant import State
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
@@ -486,8 +487,8 @@ def _latest(connection: Connection, table: Table, limit: int, before: str | None
     return _all(connection, query if before is None else query.where(table.c.id < before))
 
 
-def heights(connection: Connection) -> dict[Ispb, int]:
-    return {Ispb(row[0]): int(row[1]) for row in _all(connection, select(schema.heights))}
+def heights(connection: Connection) -> dict[Ispb, Height]:
+    return {Ispb(row[0]): Height(int(row[1]), row[2]) for row in _all(connection, select(schema.heights))}
 
 
 def old_keys(connection: Connection, used_before: Instant, limit: int) -> list[tuple[str, str]]:

@@ -152,6 +152,12 @@ def _times(tally: Tally) -> tuple[Instant, Instant]:
 # Second factors.
 
 
+def remove_second_factor(transaction: Transaction, document: Document) -> None:
+    """Whoever had signed in must do it again: perhaps it was not the customer."""
+    transaction.delete(schema.second_factors, [(document,)])
+    end_sessions(transaction, document, lambda _hash, _id: True)
+
+
 def change_second_factor(
     transaction: Transaction,
     document: Document,

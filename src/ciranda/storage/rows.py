@@ -22,6 +22,7 @@ from ciranda.engine.input import (
     Deed,
     EndOperator,
     RenewToken,
+    ResetSecondFactor,
     SetCreditLimit,
 )
 from ciranda.engine.key import Key
@@ -55,7 +56,15 @@ _approved = msgspec.json.Decoder(tuple[Signed, ...])
 _terms = msgspec.json.Decoder(Terms)
 _deeds: dict[str, msgspec.json.Decoder[Deed]] = {
     deed.__name__: msgspec.json.Decoder(deed)
-    for deed in (Begin, ChangeAccount, SetCreditLimit, AddOperator, RenewToken, EndOperator)
+    for deed in (
+        Begin,
+        ChangeAccount,
+        SetCreditLimit,
+        ResetSecondFactor,
+        AddOperator,
+        RenewToken,
+        EndOperator,
+    )
 }
 
 

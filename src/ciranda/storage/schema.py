@@ -324,6 +324,7 @@ heights = Table(
     metadata,
     Column("ispb", TEXT, primary_key=True),
     Column("height", BigInteger, nullable=False),
+    Column("stamp", TEXT, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from ciranda.agreement.height import Height
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
@@ -239,6 +240,13 @@ class SqlStore:
 
         return self._ended(await self._write(change))
 
+    def forget_customer(self, document: Document) -> None:
+        for token_hash, session in list(self._remembered.items()):
+            if session.customer.document == document:
+                del self._remembered[token_hash]
+        self._guarded.pop(document, None)
+        self._sessions_ended += 1
+
     def _ended(self, token_hashes: list[bytes] | None) -> bool:
         """Forgets these sessions here too; False if there is no list of them."""
         for token_hash in token_hashes or ():
@@ -394,14 +402,15 @@ class SqlStore:
 
     # Keeping house.
 
-    async def heights(self) -> dict[Ispb, int]:
+    async def heights(self) -> dict[Ispb, Height]:
         return await self._look(look.heights)
 
-    async def keep_heights(self, heights: dict[Ispb, int]) -> None:
+    async def keep_heights(self, heights: dict[Ispb, Height]) -> None:
+        rows = sorted((bank, height.number, height.stamp) for bank, height in heights.items())
+
         def keep(transaction: Transaction) -> tuple[None, int]:
-            stored = {row[0]: row[1] for row in transaction.claim(schema.heights, sorted(heights.items()))}
-            risen = [(bank, height) for bank, height in heights.items() if height > stored.get(bank, height)]
-            transaction.upsert(schema.heights, risen)
+            stored = {row[0]: row[1] for row in transaction.claim(schema.heights, rows)}
+            transaction.upsert(schema.heights, [row for row in rows if row[1] > stored.get(row[0], row[1])])
             # It is no promise, and raises no height: else two idle banks would keep each other writing for ever.
             return None, 0
 

@@ -21,6 +21,7 @@ import msgspec
 
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header, Part
+from ciranda.agreement.height import Height
 from ciranda.agreement.message import (
     Absent,
     Accepted,
@@ -77,6 +78,7 @@ _is_masked_document = re.compile(
     r"\*{3}\.[0-9]{3}\.[0-9]{3}-\*\*|\*\*\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-\*\*"
 ).fullmatch
 _is_digest = re.compile(r"[0-9a-f]{64}").fullmatch
+_is_stamp = re.compile(r"(?:[0-9a-f]{32})?").fullmatch
 _is_salt = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _is_reference = re.compile(r"[A-Za-z0-9]{1,35}").fullmatch
 _is_description = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,140}").fullmatch
@@ -126,13 +128,15 @@ def encode_question(question: Question) -> bytes:
     return _encode(question)
 
 
-def encode_batch(sender: Ispb, receiver: Ispb, height: int, seen: int, questions: Iterable[bytes]) -> bytes:
+def encode_batch(
+    sender: Ispb, receiver: Ispb, height: Height, seen: Height, questions: Iterable[bytes]
+) -> bytes:
     """A `QuestionBatch` of questions that `encode_question` wrote."""
-    return b'{"sender":"%b","receiver":"%b","height":%d,"seen":%d,"questions":[%b]}' % (
+    return b'{"sender":"%b","receiver":"%b","height":%b,"seen":%b,"questions":[%b]}' % (
         sender.encode(),
         receiver.encode(),
-        height,
-        seen,
+        _encode(height),
+        _encode(seen),
         b",".join(questions),
     )
 
@@ -213,7 +217,8 @@ def check_answer(answer: Answer) -> None:
 
 def _check_envelope(batch: QuestionBatch | AnswerBatch) -> None:
     _must(_is_ispb(batch.sender) and _is_ispb(batch.receiver), "an ISPB")
-    _must(0 <= batch.height <= _INT64_MAX and 0 <= batch.seen <= _INT64_MAX, "a height")
+    for height in (batch.height, batch.seen):
+        _must(0 <= height.number <= _INT64_MAX and _is_stamp(height.stamp), "a height")
 
 
 def _check_header(header: Header) -> None:

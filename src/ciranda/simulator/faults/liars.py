@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ciranda.agreement.header import Header, Part, digest, leaf
+from ciranda.agreement.height import NOTHING
 from ciranda.agreement.message import Answer, Busy, Decision, Prepare, Question, Tell, Violated
 from ciranda.agreement.participant import State
 from ciranda.identity import EndToEndId, Ispb, make_end_to_end_id
@@ -39,7 +40,7 @@ class Garbage(Recurring, frozen=True, kw_only=True, tag="garbage"):
         sender, receiver = dice.some(world.founded.banks, 2)
         body = dice.bits(8 * 64).to_bytes(64, "big")
         if dice.chance(0.5):
-            body = encode_batch(sender, receiver, 0, 0, [b'{"type":"Tell","id":7}'])
+            body = encode_batch(sender, receiver, NOTHING, NOTHING, [b'{"type":"Tell","id":7}'])
         world.strike(self.name, f"in the name of {world.banks[sender].name}")
         send(world, sender, receiver, world.banks[sender].key, body)
 
@@ -245,7 +246,7 @@ async def hear(world: "World", sender: Ispb, receiver: Ispb, question: Question)
 def say(
     world: "World", sender: Ispb, receiver: Ispb, question: Question, key: Ed25519PrivateKey
 ) -> "asyncio.Future[Response]":
-    body = encode_batch(sender, receiver, 0, 0, [encode_question(question)])
+    body = encode_batch(sender, receiver, NOTHING, NOTHING, [encode_question(question)])
     return send(world, sender, receiver, key, body)
 
 

@@ -107,6 +107,7 @@ def upgrade() -> None:
         "heights",
         sa.Column("ispb", TEXT, nullable=False),
         sa.Column("height", sa.BigInteger(), nullable=False),
+        sa.Column("stamp", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("ispb"),
         sqlite_with_rowid=False,
     )

@@ -170,7 +170,7 @@ def run(running: Running, connections: int, seconds: float) -> Figures:
             return running.request(first + number)
 
         return uvloop.run(
-            closed_loop(running.address, request, connections=connections, seconds=seconds, warm_up=0)
+            closed_loop(running.addresses, request, connections=connections, seconds=seconds, warm_up=0)
         )
 
     money = running.money()

@@ -19,8 +19,8 @@ from ciranda.settings import BANK, OPERATOR_TOKEN, read_operator_token
 
 @contextmanager
 def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
-    """The workloads inside the first bank, and between it and the second; at the end the whole audit is made, of every
-    payment in both. `database`: SQLite or PostgreSQL."""
+    """The workloads inside the first bank, and between both, by turns there and back; at the end the whole audit is made,
+    of every payment in both. `database`: SQLite or PostgreSQL."""
     folder = site.folder(f"ciranda-{database}")
     server = site.postgresql if database == "PostgreSQL" else None
     with ExitStack() as stack:
@@ -37,17 +37,18 @@ def two_banks(site: Site, database: str) -> Iterator[dict[str, Running]]:
             pids.append(stack.enter_context(process(command, folder / f"{member.slug}.log")))
         asyncio.run(_acquainted(members))
 
-        def running(pids: Sequence[int], payee: Filled) -> Running:
+        def running(asked: int, request: Callable[[int], bytes]) -> Running:
             return Running(
-                address=_address(members[0]),
-                pids=(*pids, server.pid) if server else tuple(pids),
-                request=_request(here, payee),
+                addresses=tuple(map(_address, members[:asked])),
+                pids=(*pids[:asked], server.pid) if server else tuple(pids[:asked]),
+                request=request,
                 money=lambda: asyncio.run(_money(folder, members)),
             )
 
+        there_and_back = (_request(here, there), _request(there, here))
         yield {
-            f"inside, {database}": running(pids[:1], here),
-            f"between, {database}": running(pids, there),
+            f"inside, {database}": running(1, _request(here, here)),
+            f"between, {database}": running(2, lambda number: there_and_back[number % 2](number)),
         }
         report = asyncio.run(examine(folder, roster))
         assert report.code == 0, report

@@ -35,5 +35,8 @@ def start(name: str, site: Site) -> Iterator[Running]:
     with uvicorn(f"bench.peers.{name}.echo:app", listener, site.folder(name) / "echo.log") as pid:
         wait_until_it_answers(address)
         yield Running(
-            address=address, pids=(pid,), request=partial(between, accounts=site.accounts), money=lambda: 0
+            addresses=(address,),
+            pids=(pid,),
+            request=partial(between, accounts=site.accounts),
+            money=lambda: 0,
         )

@@ -25,7 +25,7 @@ READY_S = 60.0
 STOP_S = 30.0
 ROOT = Path(__file__).parents[2]
 HERE, THERE = Ispb("10000001"), Ispb("10000002")
-"""The bank that is asked to pay, and the bank that is paid."""
+"""The two banks."""
 BALANCE = 10**9
 """What each account begins with, in minor units."""
 
@@ -37,7 +37,8 @@ NO_TOKEN = "-" * 43
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A peer that answers."""
 
-    address: tuple[str, int]
+    addresses: tuple[tuple[str, int], ...]
+    """Request n goes to number n % len(addresses)."""
     pids: tuple[int, ...]
     """Its processes; their children belong to it too."""
     request: Callable[[int], bytes]
@@ -113,6 +114,13 @@ def between(number: int, accounts: int) -> bytes:
     """From an account of one bank to an account of the other."""
     source, target = scatter(number, accounts)
     return payment(number, account(HERE, source), account(THERE, target))
+
+
+def there_and_back(number: int, accounts: int) -> bytes:
+    """By turns from one bank to the other and back: request n is for bank n % 2."""
+    source, target = scatter(number, accounts)
+    payer, payee = (HERE, THERE) if number % 2 == 0 else (THERE, HERE)
+    return payment(number, account(payer, source), account(payee, target))
 
 
 def listen() -> socket.socket:

@@ -115,7 +115,7 @@ def test_pgbench_is_measured_on_the_same_server(site: Site) -> None:
 
 
 def pay(running: Running, source: str, target: str, amount: int, key: str) -> httpx.Response:
-    host, port = running.address
+    host, port = running.addresses[0]
     return httpx.post(
         f"http://{host}:{port}/v1/payments",
         json={"transfers": [{"source": source, "target": target, "amount": amount}]},

@@ -35,7 +35,7 @@ def start(site: Site) -> Iterator[Running]:
     with uvicorn("bench.peers.xa.bank:app", listener, log, HERE=urls[HERE], THERE=urls[THERE]) as pid:
         wait_until_it_answers(address)
         yield Running(
-            address=address,
+            addresses=(address,),
             pids=(pid, site.postgresql.pid),
             request=partial(between, accounts=site.accounts),
             money=partial(money, list(urls.values())),

@@ -2,14 +2,16 @@
 
 from ciranda.bench.circle import Circle
 from ciranda.bench.request import Sender, transfer
-from ciranda.bench.workloads.workload import Payment, Purse, Workload, asking
+from ciranda.bench.workloads.workload import Loop, Payment, Purse, Workload, asking
 
 NAME = "between"
+BOTH = Loop(asked=2)
+"""Both banks are asked, each by its own customers."""
 
 
-def payments_to(bank: int, circle: Circle) -> Payment:
-    """From the first bank's accounts to those of the bank with this place in the circle."""
-    here, there = Purse(circle.banks[0], seed=3), Purse(circle.banks[bank], seed=4)
+def payments_to(bank: int, circle: Circle, *, of: int = 0) -> Payment:
+    """From accounts of one bank, the first unless said otherwise, to those of another: places in the circle."""
+    here, there = Purse(circle.banks[of], seed=3 + of), Purse(circle.banks[bank], seed=4 + of)
 
     def payment(sender: Sender, number: int) -> bytes:
         source = here.draw()
@@ -20,12 +22,18 @@ def payments_to(bank: int, circle: Circle) -> Payment:
 
 
 def payments(circle: Circle) -> Payment:
-    return payments_to(1, circle)
+    """By turns there and back: request n is sent to bank n % 2."""
+    ways = (payments_to(1, circle), payments_to(0, circle, of=1))
+
+    def payment(sender: Sender, number: int) -> bytes:
+        return ways[number % 2](sender, number)
+
+    return payment
 
 
 BETWEEN = Workload(
     name=NAME,
-    says="From accounts of one bank to accounts of another.",
-    run=asking(NAME, payments),
+    says="Between the customers of two banks, half of the payments each way.",
+    run=asking(NAME, payments, BOTH),
     banks=2,
 )

@@ -79,9 +79,12 @@ class Purse:
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """How a consortium's first bank is asked: closed, or open if a rate is given."""
+    """How a consortium's first banks are asked: closed, or open if a rate is given."""
 
     connections: int = CONNECTIONS
+    """To all of them together."""
+    asked: int = 1
+    """How many banks: request n goes to bank n % asked."""
     rate: float | None = None
     """Requests per second."""
     outcome: Callable[[int, bytes], str] = outcome
@@ -94,7 +97,8 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
         return f"{kind}, {self.connections:,} connections"
 
     async def run(self, circle: Circle, payment: Payment, seconds: float, watch: Watch | None = None) -> Load:
-        address, request = circle.banks[0].address, partial(payment, Sender())
+        address = [bank.address for bank in circle.banks[: self.asked]]
+        request = partial(payment, Sender())
         if self.rate is None:
             return await closed_loop(
                 address,
@@ -153,7 +157,7 @@ def asking(name: str, payments: Payments, loop: Loop = Loop()) -> Run:  # noqa: 
     return run
 
 
-async def maximum(circle: Circle, payment: Payment, options: Options) -> float:
+async def maximum(circle: Circle, payment: Payment, options: Options, loop: Loop = Loop()) -> float:  # noqa: B008
     """Payments per second of a closed loop, for those workloads that ask for a share or a multiple of it."""
-    await Loop().run(circle, payment, options.warm_up)
-    return (await Loop().run(circle, payment, options.seconds)).rate
+    await loop.run(circle, payment, options.warm_up)
+    return (await loop.run(circle, payment, options.seconds)).rate

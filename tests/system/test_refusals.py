@@ -77,7 +77,7 @@ def empty(bank: Bank) -> str:
 
 
 def rich(bank: Bank, account: str) -> str:
-    bank.deposit(account, 2 * CREDIT_LIMIT)
+    bank.deposit(account, 3 * CREDIT_LIMIT)
     return account
 
 
@@ -187,7 +187,8 @@ CASES = [
         "peer_limit_exceeded",
         "there",
         "more than banks lend each other",
-        lambda s: [transfer(rich(s.here, s.mine), s.far, CREDIT_LIMIT + 1)],
+        # Also if the other bank owes as much as it may at the moment.
+        lambda s: [transfer(rich(s.here, s.mine), s.far, 2 * CREDIT_LIMIT + 1)],
     ),
     # Of several reasons the first in the list is given.
     Case("zero_amount", "here", "nothing, to itself", lambda s: [transfer(s.mine, s.mine, 0)]),

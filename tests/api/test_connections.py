@@ -14,7 +14,7 @@ import uvicorn
 
 from ciranda.api import protocol
 from ciranda.api.protocol import HEAD_MAX, HEADERS_MAX, ProblemProtocol
-from ciranda.wire.problem import STATUS
+from ciranda.wire.problem import STATUS, Problem, problem
 from tests.api.bank import Pair, pair, transfer
 
 PATIENCE_S = 20.0
@@ -95,6 +95,7 @@ async def serving(app: Any) -> AsyncIterator[Served]:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
         )
     )
@@ -466,3 +467,89 @@ def test_a_body_of_more_than_a_mebibyte_is_too_large_in_whatever_pieces_it_comes
         assert said == b"" or re.match(rb"HTTP/1.1 413 ", said), said[:200]
     for path, chunks in ((b"payments", 16), (b"payments/batches", 127)):
         assert b" 400 " in banks.here.run(story(path, chunks))[:20]
+
+
+class TooBusy:
+    """Turns every POST of `/pay` away; what comes in all the same is answered with its path."""
+
+    def turn_away(self, method: bytes, url: bytes) -> Problem | None:
+        return problem("overloaded") if (method, url) == (b"POST", b"/pay") else None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        answer = scope["path"].encode()
+        lines = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": lines})
+        await send({"type": "http.response.body", "body": answer})
+
+
+PAY = b"POST /pay HTTP/1.1\r\nhost: b\r\n"
+BODY_OF_FOUR = b"content-length: 4\r\n\r\n1234"
+
+
+async def one_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return head, await reader.readexactly(length)
+
+
+def test_whoever_is_turned_away_is_told_so_and_may_ask_again_on_the_same_connection() -> None:
+    async def story() -> None:
+        async with (
+            serving(TooBusy()) as served,
+            asyncio.timeout(PATIENCE_S),
+            served.connection() as (reader, writer),
+        ):
+            for body in (BODY_OF_FOUR, b"transfer-encoding: chunked\r\n\r\n2\r\n12\r\n0\r\n\r\n"):
+                writer.write(PAY + body)
+                head, said = await one_answer(reader)
+                assert head.startswith(b"HTTP/1.1 503 ")
+                assert b"retry-after: 1\r\n" in head
+                assert b"connection: close" not in head
+                assert json.loads(said)["code"] == "overloaded"
+                writer.write(GET + b"\r\n")
+                assert (await one_answer(reader))[1] == b"/"
+
+    asyncio.run(story())
+
+
+def test_whoever_is_turned_away_is_told_when_the_whole_request_has_come() -> None:
+    async def story() -> None:
+        async with (
+            serving(TooBusy()) as served,
+            asyncio.timeout(PATIENCE_S),
+            served.connection() as (reader, writer),
+        ):
+            writer.write(PAY + BODY_OF_FOUR[:-2])
+            answer = asyncio.create_task(reader.read(1))
+            assert not (await asyncio.wait([answer], timeout=0.05))[0]
+            writer.write(BODY_OF_FOUR[-2:] + GET + b"\r\n")
+            assert await answer == b"H"
+            head, _ = await one_answer(reader)
+            assert head.startswith(b"TTP/1.1 503 ")
+            assert (await one_answer(reader))[1] == b"/"
+
+    asyncio.run(story())
+
+
+def test_who_asked_for_the_connections_end_is_turned_away_and_gets_it() -> None:
+    async def story() -> None:
+        async with serving(TooBusy()) as served, asyncio.timeout(PATIENCE_S):
+            check_problem(await served.say(PAY + b"connection: close\r\n" + BODY_OF_FOUR), "overloaded")
+
+    asyncio.run(story())
+
+
+def test_answers_keep_their_order_also_when_a_later_request_is_turned_away() -> None:
+    async def story() -> None:
+        async with (
+            serving(TooBusy()) as served,
+            asyncio.timeout(PATIENCE_S),
+            served.connection() as (reader, writer),
+        ):
+            # The one behind another that is being answered comes in, and waits for its turn.
+            writer.write(GET + b"\r\n" + PAY + BODY_OF_FOUR)
+            assert [(await one_answer(reader))[1] for _ in range(2)] == [b"/", b"/pay"]
+
+    asyncio.run(story())

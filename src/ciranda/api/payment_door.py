@@ -21,6 +21,7 @@ from ciranda.engine.customer import Customer
 from ciranda.identity import Document
 from ciranda.node.batches import Overloaded
 from ciranda.node.node import Node
+from ciranda.wire.problem import Problem, problem
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,6 +29,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH = "/v1/payments"
 _ROUTE = f"POST {PATH}"
+_URL = PATH.encode()
+_OVERLOADED = problem("overloaded")
 BODY_MAX = 1024 * 1024
 
 
@@ -47,7 +50,6 @@ class PaymentDoor:
         media, headers = "application/json", {}
         try:
             if self._node.batches.busy:
-                # Before anything is read: what is refused must cost next to nothing, or it keeps others waiting.
                 raise Overloaded
             view, status = await self._pay(scope, receive)
             answer = encode(view)
@@ -62,6 +64,14 @@ class PaymentDoor:
         lines += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": lines})
         await send({"type": "http.response.body", "body": answer})
+
+    def turn_away(self, method: bytes, url: bytes) -> Problem | None:
+        """What is refused must cost next to nothing, or it keeps others waiting: the protocol asks before it goes on
+        with a request."""
+        if method != b"POST" or url != _URL or not self._node.batches.busy:
+            return None
+        self._figures.answered(PATH, _OVERLOADED.status, 0.0)
+        return _OVERLOADED
 
     async def _pay(self, scope: Scope, receive: Receive) -> tuple[object, int]:
         caller = await self._caller(scope)

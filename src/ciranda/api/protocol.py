@@ -3,14 +3,18 @@
 The law of this file: **nobody holds a connection for nothing.** A head is short and comes at once, a body comes within
 a minute, an answer is fetched within a minute; whoever takes longer, or sends more than anything here could mean, is
 hung up on. One timer a connection looks after that, now and then, so that a request pays for two looks at the clock.
+
+An application that is too busy may turn a request away by its first line, with `turn_away(method, url)`: then nothing
+is made of it, and it costs half of what a refusal by the application costs.
 """
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ciranda.api.answers import PROBLEM_MEDIA, encode
+from ciranda.api.answers import PROBLEM_MEDIA, encode, problem_headers
 from ciranda.wire.problem import FieldError, Problem, problem
 
 HEAD_MAX = 64 * 1024
@@ -36,6 +40,7 @@ class ProblemProtocol(HttpToolsProtocol):
         """When its first byte came, or the connection was made; None between two requests."""
         self._unfetched_since: float | None = None
         """Since when an answer waits for the client to take it."""
+        self._turn_away = getattr(self.app, "turn_away", None)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_Whole(transport, self.loop))  # type: ignore[arg-type]
@@ -61,13 +66,24 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        super().on_headers_complete()
+        why = None
+        # One that waits to be told to go on with its body, or whose forerunner has no answer yet, comes in.
+        if self._turn_away is not None and self._answered_all() and not self.expect_100_continue:
+            why = self._turn_away(self.parser.get_method(), self.url)
+        if why is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = _TurnedAway(why)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head = True
         self._received = 0
         self._since = None
+        if isinstance(self.cycle, _TurnedAway):
+            self._say(self.cycle.why, stay=self.parser.should_keep_alive())
+            self.cycle = None  # type: ignore[assignment]
+            self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._hang_up(_unreadable(msg or "no valid HTTP"))
@@ -101,21 +117,44 @@ class ProblemProtocol(HttpToolsProtocol):
         """Closes, and says why, unless another answer is on its way, or nothing was asked."""
         if self.transport.is_closing():
             return
-        if self._received and self._may_speak():
-            body = encode(why)
-            head = (
-                f"HTTP/1.1 {why.status} {why.title}\r\ncontent-type: {PROBLEM_MEDIA}\r\n"
-                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode() + body)
-        self.transport.close()
+        if self._received and (self._answered_all() or not self.cycle.response_started):
+            self._say(why, stay=False)
+        else:
+            self.transport.close()
 
-    def _may_speak(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete or not self.cycle.response_started
+    def _say(self, why: Problem, *, stay: bool) -> None:
+        self.transport.write(_whole_answer(why, tuple(self.server_state.default_headers), stay))
+        if not stay:
+            self.transport.close()
+
+    def _answered_all(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+
+@lru_cache(64)
+def _whole_answer(why: Problem, headers: tuple[tuple[bytes, bytes], ...], stay: bool) -> bytes:
+    """Head and body. `headers`: those of every answer, the same for a second."""
+    body = encode(why)
+    lines = [f"HTTP/1.1 {why.status} {why.title}"]
+    lines += [f"{name.decode()}: {value.decode()}" for name, value in headers]
+    lines += [f"content-type: {PROBLEM_MEDIA}", f"content-length: {len(body)}"]
+    lines += [f"{name.lower()}: {value}" for name, value in problem_headers(why, {}).items()]
+    if not stay:
+        lines.append("connection: close")
+    return "\r\n".join([*lines, "\r\n"]).encode() + body
 
 
 def _unreadable(why: str) -> Problem:
     return problem("bad_request", errors=(FieldError(field="", message=why),))
+
+
+class _TurnedAway:
+    """Stands where a request would that is being answered: what still comes of its body is for nobody."""
+
+    response_complete = True
+
+    def __init__(self, why: Problem) -> None:
+        self.why = why
 
 
 class _Whole:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from ciranda import chain
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
@@ -49,6 +50,7 @@ from ciranda.ports import (
 from ciranda.roster import Roster
 from ciranda.storage import look, people, schema
 from ciranda.storage.batch import run_batch
+from ciranda.storage.chaining import Chaining
 from ciranda.storage.gather import Gather
 from ciranda.storage.rows import ACCOUNTS
 from ciranda.storage.transaction import Conflict, Database, Transaction
@@ -137,10 +139,20 @@ class SqlStore:
         return replies, transaction.rise() if written else 0
 
     async def _commit(self, work: Callable[[Transaction], tuple[T, int]]) -> T:
-        """Does it in one transaction, again where another was in the way; `work` returns the height it wrote."""
+        """Does it in one transaction, again where another was in the way; `work` returns the height it wrote.
+
+        What it wrote of money and rights is in the chain then.
+        """
+
+        def chained(transaction: Transaction) -> tuple[T, int]:
+            chaining = Chaining(transaction)
+            done = work(chaining)
+            chaining.close(self._clock.now())
+            return done
+
         for attempt in range(1, CONFLICT_TRIES + 1):
             try:
-                result, height = await self._database.run(work)
+                result, height = await self._database.run(chained)
             except Conflict as conflict:
                 if attempt == CONFLICT_TRIES:
                     raise Unavailable("too many conflicts in the database") from conflict
@@ -430,6 +442,7 @@ class SqlStore:
         claimed = transaction.claim(schema.bank, [(1, self._bank.ispb, 0)])
         if claimed and claimed[0][1] != self._bank.ispb:
             raise WrongBank(f"this database is the book of bank {claimed[0][1]}, not of {self._bank.ispb}")
+        transaction.claim(schema.folios, [(0, 0, chain.first(self._bank.ispb), b"")])
         now = self._clock.now()
         peers = roster.peers_of(self._bank.ispb)
         wanted = [

@@ -81,16 +81,27 @@ def rows_in(contents: bytes) -> Iterator[tuple[str, Key, bytes]]:
             yield name, key, digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a bank's chain went at some moment: the number and hash of its last folio. It stands for all before it."""
+class SignedHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a bank's chain went at some moment: the number and hash of its last folio, which stands for all before
+    it. What others can hold against the bank: its signature is over this alone, and anybody can check it."""
 
     bank: Ispb
     number: int
     hash: bytes
     at: Instant
     """When the bank signed it, by its own clock."""
+    public_key: bytes
+    """Ed25519, 32 raw bytes: the one it is signed with."""
+    signature: bytes = b""
 
     @property
     def text(self) -> bytes:
-        """What the bank signs."""
+        """What is signed."""
         return f"ciranda head\n{self.bank}\n{self.number}\n{self.hash.hex()}\n{self.at}\n".encode()
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A bank's head in another bank's hands."""
+
+    holder: Ispb
+    head: SignedHead

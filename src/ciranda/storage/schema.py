@@ -395,9 +395,7 @@ peer_limits = Table(
 folios = Table(
     "folios",
     metadata,
-    Column(
-        "number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
-    ),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("contents", LargeBinary, nullable=False),

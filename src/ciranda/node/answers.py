@@ -22,6 +22,7 @@ from ciranda.agreement.message import (
     Question,
     ReadOnlyQuestion,
     ShowAccount,
+    ShowHead,
     Tell,
     Up,
 )
@@ -32,15 +33,17 @@ from ciranda.engine.reply import Answered
 from ciranda.identity import Address, Ispb
 from ciranda.ledger.account import AccountStatus
 from ciranda.node.batches import Batches, Overloaded
+from ciranda.node.heads import HeadKeeper
 from ciranda.node.mask import masked, masked_document
 from ciranda.ports import Clock, Store, Unavailable
 
 
 class Answers:
-    def __init__(self, bank: Bank, store: Store, batches: Batches, clock: Clock) -> None:
+    def __init__(self, bank: Bank, store: Store, batches: Batches, heads: HeadKeeper, clock: Clock) -> None:
         self._bank = bank
         self._store = store
         self._batches = batches
+        self._heads = heads
         self._clock = clock
 
     async def respond(self, sender: Ispb, questions: Sequence[Question]) -> list[Answer]:
@@ -67,6 +70,8 @@ class Answers:
                 return await self.payee(account) or Absent()
             case ShowAccount():
                 return await self._show(sender, question)
+            case ShowHead():
+                return await self._heads.show(sender, question)
             case _:
                 assert_never(question)
 

@@ -51,6 +51,7 @@ from ciranda.ledger.account import Account
 from ciranda.node.answers import Answers
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
+from ciranda.node.heads import HeadKeeper
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.limiting import LimitsNow, is_raise, limits_now
 from ciranda.node.linking import LinkedAccount, Linking
@@ -90,6 +91,7 @@ class Node:
         operators: Operators,
         second_factors: SecondFactors,
         heights: HeightKeeper,
+        heads: HeadKeeper,
         seal: Seal,
         clock: Clock,
         dice: Dice,
@@ -106,6 +108,7 @@ class Node:
         self._recovery = recovery
         self._linking = linking
         self._heights = heights
+        self._heads = heads
         self._seal = seal
         self._clock = clock
         self._dice = dice
@@ -373,6 +376,7 @@ class Node:
         self._tasks = [
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._heights.run(), name="heights"),
+            asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(self._forget(), name="forgetting"),
             asyncio.create_task(self._expire(), name="approvals"),
         ]

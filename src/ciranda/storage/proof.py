@@ -96,33 +96,43 @@ class Unreadable(Exception):
 def prove(url: str, bank: Ispb, copies: Sequence[Copy] = ()) -> Proof:
     """`copies`: what others hold of this bank's heads; their signatures were verified. Raises Unreadable."""
     try:
-        with closing(_Notes()) as notes, _reading(url) as connection:
-            return _Reading(connection, bank, notes, copies).proof()
+        with _reading(url) as connection:
+            return prove_open(connection, bank, copies)
     except (SQLAlchemyError, sqlite3.Error, Unavailable) as error:
         raise Unreadable(str(error).splitlines()[0]) from error
+
+
+def prove_open(connection: Connection, bank: Ispb, copies: Sequence[Copy]) -> Proof:
+    """The same, over a connection that is in a transaction already."""
+    with closing(_Notes()) as notes:
+        return _Reading(connection, bank, notes, copies).proof()
 
 
 def kept_copies(url: str) -> list[Copy]:
     """What the bank holds of the others' heads, also those that it disputes. Raises Unreadable."""
     try:
         with _reading(url) as connection:
-            (holder,) = connection.exec_driver_sql("SELECT ispb FROM bank").scalars()
-            return [
-                Copy(
-                    holder=holder,
-                    head=SignedHead(
-                        bank=row[0],
-                        number=row[1],
-                        hash=bytes(row[2]),
-                        at=row[3],
-                        public_key=bytes(row[4]),
-                        signature=bytes(row[5]),
-                    ),
-                )
-                for row in connection.exec_driver_sql(_COPIES)
-            ]
+            return copies_in(connection)
     except (SQLAlchemyError, sqlite3.Error, Unavailable) as error:
         raise Unreadable(str(error).splitlines()[0]) from error
+
+
+def copies_in(connection: Connection) -> list[Copy]:
+    (holder,) = connection.exec_driver_sql("SELECT ispb FROM bank").scalars()
+    return [
+        Copy(
+            holder=holder,
+            head=SignedHead(
+                bank=row[0],
+                number=row[1],
+                hash=bytes(row[2]),
+                at=row[3],
+                public_key=bytes(row[4]),
+                signature=bytes(row[5]),
+            ),
+        )
+        for row in connection.exec_driver_sql(_COPIES)
+    ]
 
 
 _COPIES = (

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from ciranda import chain
+from ciranda.chain import SignedHead
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
@@ -40,6 +41,7 @@ from ciranda.ports import (
     Clock,
     Credentials,
     Dice,
+    Dispute,
     PaymentCounts,
     Session,
     StatementLine,
@@ -52,7 +54,7 @@ from ciranda.storage import look, people, schema
 from ciranda.storage.batch import run_batch
 from ciranda.storage.chaining import Chaining
 from ciranda.storage.gather import Gather
-from ciranda.storage.rows import ACCOUNTS
+from ciranda.storage.rows import ACCOUNTS, DISPUTES, HEADS
 from ciranda.storage.transaction import Conflict, Database, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -60,6 +62,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
 SESSIONS_REMEMBERED = 50_000
+HOUR_MS = 60 * 60 * 1000
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -403,6 +406,43 @@ class SqlStore:
 
     async def actions(self, limit: int, before: str | None) -> list[Action]:
         return await self._look(lambda connection: look.actions(connection, limit, before))
+
+    # The chain.
+
+    async def chain(self, number: int | None) -> tuple[int, bytes, bytes | None]:
+        return await self._look(lambda connection: look.chain(connection, number))
+
+    async def newest_head(self, bank: Ispb) -> SignedHead | None:
+        newest = await self.kept_heads(bank, 1, None)
+        return newest[0] if newest else None
+
+    async def keep_head(self, head: SignedHead, now: Instant, forget_before: Instant) -> None:
+        old = await self._look(lambda connection: look.old_heads(connection, head.bank, forget_before))
+
+        def keep(transaction: Transaction) -> tuple[None, int]:
+            place = (head.bank, now // HOUR_MS)
+            row = HEADS.to_row(head)
+            taken = transaction.claim(schema.heads, [(*place, *row, now)])
+            if taken and taken[0][2] < head.number:
+                transaction.upsert(schema.heads, [(*place, *row, now)])
+            transaction.delete(schema.heads, old)
+            # It is a copy of what another bank says, and raises no height.
+            return None, 0
+
+        await self._commit(keep)
+
+    async def kept_heads(self, bank: Ispb, limit: int, before: int | None) -> list[SignedHead]:
+        return await self._look(lambda connection: look.kept_heads(connection, bank, limit, before))
+
+    async def add_dispute(self, dispute: Dispute) -> bool:
+        def add(transaction: Transaction) -> tuple[bool, int]:
+            known = transaction.claim(schema.disputes, [DISPUTES.to_row(dispute)])
+            return not known, 0 if known else transaction.rise()
+
+        return await self._commit(add)
+
+    async def disputes(self, limit: int) -> list[Dispute]:
+        return await self._look(lambda connection: look.disputes(connection, limit))
 
     # Keeping house.
 

@@ -200,6 +200,26 @@ def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
     )
 
 
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a bank's book is: as much as one must know who only reads it."""
+
+    ispb: Ispb
+    consortium: Path
+    database: str
+    """A URL; the path of an SQLite file in it is absolute."""
+
+
+def book_of(bank_toml: Path) -> Book:
+    """Needs no key and no token. Raises SettingsError."""
+    bank_toml = bank_toml.absolute()
+    written = _parse(bank_toml, _BankFile)
+    return Book(
+        ispb=_ispb(written.ispb, bank_toml),
+        consortium=bank_toml.parent / written.consortium,
+        database=_absolute(written.database, bank_toml.parent, bank_toml),
+    )
+
+
 def load_consortium(path: Path) -> Roster:
     """The roster that `consortium.toml` writes down. Raises SettingsError."""
     written = _parse(path, _ConsortiumFile)

@@ -32,6 +32,7 @@ from ciranda.storage.opening import is_sqlite, sqlalchemy_url, sqlite_reader
 SHOWN_MAX = 100
 """Of what is found so much is told; the rest is counted."""
 _AT_ONCE = 1_000
+_FOLIOS_AT_ONCE = 20
 
 
 class What(StrEnum):
@@ -214,8 +215,10 @@ class _Reading:
 
     def _rows(self, table: str, columns: Sequence[str], order: str | None = None) -> Iterator[Any]:
         query = f"SELECT {', '.join(columns)} FROM {table}" + (f" ORDER BY {order}" if order else "")
-        streamed = self._connection.execution_options(stream_results=True, yield_per=_AT_ONCE)
-        return map(tuple, streamed.exec_driver_sql(query))
+        # A folio may be as large as the largest batch.
+        at_once = _FOLIOS_AT_ONCE if order else _AT_ONCE
+        streamed = {"stream_results": True, "yield_per": at_once}
+        return map(tuple, self._connection.exec_driver_sql(query, execution_options=streamed))
 
     def _written_at(self, folio: int | None) -> Instant | None:
         if folio is None:

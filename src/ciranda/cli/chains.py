@@ -57,6 +57,7 @@ def examine(place: Path, files: Sequence[Path]) -> tuple[Chains, Roster]:
             copies += kept_copies(book.database)
         except Unreadable as error:
             unread[book.ispb] = str(error)
+    copies = list(dict.fromkeys(copies))
     signed = [copy for copy in copies if is_signed(copy.head)]
     proofs: list[Proof] = []
     for book in books:

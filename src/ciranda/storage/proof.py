@@ -110,7 +110,7 @@ def prove_open(connection: Connection, bank: Ispb, copies: Sequence[Copy]) -> Pr
 
 
 def kept_copies(url: str) -> list[Copy]:
-    """What the bank holds of the others' heads, also those that it disputes. Raises Unreadable."""
+    """What the bank holds of the others' heads, and those that are in dispute, whoever holds them. Raises Unreadable."""
     try:
         with _reading(url) as connection:
             return copies_in(connection)
@@ -119,10 +119,10 @@ def kept_copies(url: str) -> list[Copy]:
 
 
 def copies_in(connection: Connection) -> list[Copy]:
-    (holder,) = connection.exec_driver_sql("SELECT ispb FROM bank").scalars()
+    """The same, over a connection."""
     return [
         Copy(
-            holder=holder,
+            holder=row[6],
             head=SignedHead(
                 bank=row[0],
                 number=row[1],
@@ -137,8 +137,8 @@ def copies_in(connection: Connection) -> list[Copy]:
 
 
 _COPIES = (
-    "SELECT ispb, number, hash, at, public_key, signature FROM heads"
-    " UNION SELECT ispb, number, hash, at, public_key, signature FROM disputes"
+    "SELECT ispb, number, hash, at, public_key, signature, (SELECT ispb FROM bank) FROM heads"
+    " UNION SELECT ispb, number, hash, at, public_key, signature, holder FROM disputes"
 )
 
 

@@ -7,7 +7,8 @@ breaks the chain, and whoever works the whole chain out anew ends at another hea
 
 Bytes, so that anybody can check it with other tools:
 
-- a row is its columns in the schema's order, as one MessagePack array in the shortest form; its digest is its SHA-256;
+- a row is its columns in the schema's order, without the empty ones at its end, as one MessagePack array in the
+  shortest form; its digest is its SHA-256. (So a column that is added one day changes no digest of before.)
 - contents are `[atoms, strips]`: the distinct parts of all keys, and for each strip of a table its name, its rows' keys
   as places in `atoms`, one row after the other, and their digests one after the other;
 - a folio's hash is SHA-256 of the hash before, its number and its time, both of 8 bytes, and its contents.
@@ -35,7 +36,10 @@ _decode = msgspec.msgpack.Decoder(tuple[list[Any], list[tuple[str, list[int], by
 
 
 def digest(row: Sequence[Any]) -> bytes:
-    return sha256(_encode(row)).digest()
+    end = len(row)
+    while row[end - 1] is None:
+        end -= 1
+    return sha256(_encode(row[:end])).digest()
 
 
 def packed(key: Key) -> bytes:

@@ -444,7 +444,7 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     sessions: SessionRules = msgspec.field(default_factory=SessionRules)
     attempts: AttemptRules = msgspec.field(default_factory=AttemptRules)
     second_factor: SecondFactorRules = msgspec.field(default_factory=SecondFactorRules)
-    chain: _Chain = _Chain()
+    chain: _Chain = msgspec.field(default_factory=_Chain)
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)

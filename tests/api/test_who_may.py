@@ -310,6 +310,7 @@ PLACES: dict[tuple[str, str], Callable[[World], str]] = {
     ("POST", "/v1/operator/accounts/{address}/unblock"): _empty_account,
     ("POST", "/v1/operator/accounts/{address}/close"): _empty_account,
     ("PUT", "/v1/operator/peers/{ispb}/limit"): lambda world: world.there.ispb,
+    ("GET", "/v1/operator/peers/{ispb}/heads"): lambda world: world.there.ispb,
     ("DELETE", "/v1/operator/operators/{name}"): _somebody,
     ("POST", "/v1/operator/operators/{name}/token"): _somebody,
     ("GET", "/v1/operator/proposals/{id}"): lambda _: "0" * 28,

@@ -64,6 +64,9 @@ def test_a_bank_that_rewrites_its_history_is_caught_by_its_peers_copy(
     eventually(caught)
     assert '"event": "history_disputed"' in jatoba.log.read_text()
     assert "OFF  history" in ciranda("doctor", jatoba.settings_file).stdout
+    assert (
+        "whose chain" in ciranda("peer", "disputes", "--bank", "jatoba", "--consortium", circle.folder).stdout
+    )
     settled(ana.at[ipe].pay(ana.transfer(ipe, ipe, bia.account[ipe], 1)))
 
     alone = ciranda("audit", ipe.settings_file.parent, "--chain", "--json")

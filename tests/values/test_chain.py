@@ -55,9 +55,14 @@ def test_the_hash_is_the_documented_one() -> None:
     contents = chain.contents_of({"actions": {("a",): chain.digest(("a", 1, None))}})
     first = sha256(b"ciranda chain 10000001").digest()
     assert chain.first(Ispb("10000001")) == first
-    assert chain.digest(("a", 1, None)) == sha256(b"\x93\xa1a\x01\xc0").digest()
+    assert chain.digest(("a", None, 1)) == sha256(b"\x93\xa1a\xc0\x01").digest()
     by_hand = sha256(first + b"\0\0\0\0\0\0\0\1" + b"\0\0\0\0\0\0\0\5" + contents).digest()
     assert chain.extended(first, 1, Instant(5), contents) == by_hand
+
+
+def test_a_column_that_is_added_later_changes_no_digest_of_before() -> None:
+    assert chain.digest(("a", 1)) == chain.digest(("a", 1, None, None))
+    assert chain.digest(("a", 1)) != chain.digest(("a", None, 1))
 
 
 @pytest.mark.parametrize(

@@ -166,9 +166,9 @@ _EXTEND = """
     WITH last AS (SELECT number, hash FROM folios ORDER BY number DESC LIMIT 1)
     INSERT INTO folios (number, at, hash, contents) VALUES (
         (SELECT number + 1 FROM last),
-        %(at)s,
-        (SELECT sha256(hash || int8send(number + 1) || int8send(%(at)s) || %(contents)s) FROM last),
-        %(contents)s
+        %(at)b::bigint,
+        (SELECT sha256(hash || int8send(number + 1) || int8send(%(at)b::bigint) || %(contents)b) FROM last),
+        %(contents)b
     )
 """
 

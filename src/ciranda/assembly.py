@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ciranda import ports
 from ciranda.api.app import make_app
 from ciranda.api.peer_messages import REQUESTS_PER_S, PeerListener
 from ciranda.api.protocol import CONNECTIONS_MAX, ProblemProtocol
@@ -41,6 +42,7 @@ from ciranda.instant import Instant
 from ciranda.node.answers import Answers
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
+from ciranda.node.heads import EXCHANGE_EVERY_S, HeadKeeper
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.linking import Linking
 from ciranda.node.node import Node
@@ -59,6 +61,7 @@ from ciranda.storage import SchemaMismatch, WrongBank, check_schema, make_store
 from ciranda.storage.opening import is_sqlite
 from ciranda.storage.store import SqlStore
 from ciranda.tls import Contexts
+from ciranda.wire.head import Hand
 from ciranda.wire.signature import SignedRequest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -269,6 +272,7 @@ async def _live(
         sealing_key=_derive(settings.secret, "links"),
         rules=settings.people,
         nonces=dice.token()[:16],
+        heads_every_s=settings.heads_every_s,
         requests_per_s=settings.peer_requests_per_s,
     )
     node, peers, listener = house.node, house.peers, house.listener
@@ -276,7 +280,7 @@ async def _live(
     await node.start()
     public = _server(make_app(node, settings.trusted_proxies), contexts.public)
     private = _server(listener, contexts.peers)
-    reloading = Reloading(bank_toml, settings, bank, store, [listener, peers], contexts)
+    reloading = Reloading(bank_toml, settings, bank, store, [listener, peers, house.hand], contexts)
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     # A terminal that is closed says the same, and means that it is over.
@@ -312,6 +316,7 @@ class House(msgspec.Struct, frozen=True):
     node: Node
     peers: HttpPeers
     listener: PeerListener
+    hand: Hand
 
 
 def build(
@@ -326,6 +331,7 @@ def build(
     operator_token: str,
     sealing_key: bytes,
     nonces: str,
+    heads_every_s: float = EXCHANGE_EVERY_S,
     rules: PeopleRules = USUAL_RULES,
     requests_per_s: int = REQUESTS_PER_S,
     first_time: Callable[[SignedRequest, int], bool] | None = None,
@@ -350,6 +356,7 @@ def build(
         probe_timeout_ms=bank.roster.deadline_ms // 2,
         nonces=nonces,
     )
+    hand = Hand(bank.ispb, bank.roster, signing_key)
     node = make_node(
         bank,
         store,
@@ -359,6 +366,8 @@ def build(
         dice,
         operator_token=operator_token,
         sealing_key=sealing_key,
+        hand=hand,
+        heads_every_s=heads_every_s,
         rules=rules,
     )
     peers.on_return.append(node.peer_returned)
@@ -373,7 +382,7 @@ def build(
         requests_per_s=requests_per_s,
         first_time=first_time,
     )
-    return House(node, peers, listener)
+    return House(node, peers, listener, hand)
 
 
 def make_node(
@@ -386,13 +395,16 @@ def make_node(
     *,
     operator_token: str,
     sealing_key: bytes,
+    hand: ports.Hand,
+    heads_every_s: float = EXCHANGE_EVERY_S,
     rules: PeopleRules = USUAL_RULES,
 ) -> Node:
     """A node over the given doors to the world."""
     batches = Batches(store, store.lanes)
     register = RegisterClient(bank, batches, peers, clock, dice)
     coordinator = Coordinator(bank, store, batches, peers, register, clock, dice)
-    answers = Answers(bank, store, batches, clock)
+    heads = HeadKeeper(bank, store, peers, hand, clock, dice, heads_every_s)
+    answers = Answers(bank, store, batches, heads, clock)
     operators = Operators(bank, store, batches, clock, dice, operator_token)
     second_factors = SecondFactors(
         store,
@@ -416,6 +428,7 @@ def make_node(
         operators=operators,
         second_factors=second_factors,
         heights=heights,
+        heads=heads,
         seal=seal,
         clock=clock,
         dice=dice,

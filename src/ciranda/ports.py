@@ -7,6 +7,7 @@ import msgspec
 
 from ciranda.agreement.height import Height
 from ciranda.agreement.message import Answer, Question
+from ciranda.chain import SignedHead
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
@@ -88,6 +89,17 @@ class ViolationRow(msgspec.Struct, frozen=True, kw_only=True):
     peer: Ispb
     payment: EndToEndId
     reason: str
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A head that a bank has signed, and that its chain does not bear out any more."""
+
+    holder: Ispb
+    """Who has the copy."""
+    head: SignedHead
+    shown: bytes | None
+    """What the chain has at that number now; None if it does not reach so far."""
+    seen_at: Instant
 
 
 class Store(Protocol):
@@ -300,6 +312,32 @@ class Store(Protocol):
         """The latest first, those under `before`."""
         ...
 
+    # The chain.
+
+    async def chain(self, number: int | None) -> tuple[int, bytes, bytes | None]:
+        """Number and hash of the last folio, and the hash of the one with this number, if there is one."""
+        ...
+
+    async def newest_head(self, bank: Ispb) -> SignedHead | None:
+        """Our newest copy of the bank's heads."""
+        ...
+
+    async def keep_head(self, head: SignedHead, now: Instant, forget_before: Instant) -> None:
+        """Keeps a copy, the only one of this hour, and forgets those of hours before that time."""
+        ...
+
+    async def kept_heads(self, bank: Ispb, limit: int, before: int | None) -> list[SignedHead]:
+        """Our copies of the bank's heads, the newest first, those numbered under `before`."""
+        ...
+
+    async def add_dispute(self, dispute: Dispute) -> bool:
+        """False if it was known before."""
+        ...
+
+    async def disputes(self, limit: int) -> list[Dispute]:
+        """The latest first."""
+        ...
+
     # Keeping house.
 
     async def heights(self) -> dict[Ispb, Height]:
@@ -341,6 +379,16 @@ class Peers(Protocol):
 
     async def met(self) -> None:
         """Returns once any peer has been heard since the start, or at once where there is none."""
+        ...
+
+
+class Hand(Protocol):
+    """The bank's signature under the heads of its chain, and its eye for other banks' signatures."""
+
+    def sign(self, number: int, hash: bytes, at: Instant) -> SignedHead: ...
+
+    def is_of_member(self, head: SignedHead) -> bool:
+        """Whether the bank that the head names has signed it, with a key that the roster knows."""
         ...
 
 

@@ -38,6 +38,7 @@ from ciranda.engine.operator import TwoPerson
 from ciranda.identity import Ispb, parse_ispb
 from ciranda.money import AMOUNT_MAX, OWN_BALANCE_MAX
 from ciranda.node.attempts import AttemptRules
+from ciranda.node.heads import EXCHANGE_EVERY_S
 from ciranda.node.passwords import PasswordCost
 from ciranda.node.people import PeopleRules, SessionRules
 from ciranda.node.second_factors import SecondFactorRules
@@ -122,6 +123,8 @@ class BankSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All files that may change while the bank runs."""
     limits: LimitRules | None
     """None: customers' limits are off."""
+    heads_every_s: float
+    """How often it asks its peers for the heads of their chains."""
 
     @property
     def member(self) -> Member:
@@ -177,6 +180,7 @@ def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
         credit_limits=_credit_limits(written.credit_limits, roster, ispb, bank_toml),
         limits=None if written.limits is None else _limits(written.limits),
         peer_requests_per_s=written.peer_requests_per_s,
+        heads_every_s=written.chain.exchange_every_s,
         tls=tls,
         peer_tls=peer_tls,
         files=(
@@ -193,6 +197,26 @@ def load(bank_toml: Path, roster: Roster | None = None) -> BankSettings:
             second_factor=written.second_factor,
         ),
         trusted_proxies=tuple(_network(text, bank_toml) for text in written.trusted_proxies),
+    )
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a bank's book is: as much as one must know who only reads it."""
+
+    ispb: Ispb
+    consortium: Path
+    database: str
+    """A URL; the path of an SQLite file in it is absolute."""
+
+
+def book_of(bank_toml: Path) -> Book:
+    """Needs no key and no token. Raises SettingsError."""
+    bank_toml = bank_toml.absolute()
+    written = _parse(bank_toml, _BankFile)
+    return Book(
+        ispb=_ispb(written.ispb, bank_toml),
+        consortium=bank_toml.parent / written.consortium,
+        database=_absolute(written.database, bank_toml.parent, bank_toml),
     )
 
 
@@ -397,6 +421,10 @@ class _PeerTlsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     mutual: bool = False
 
 
+class _Chain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    exchange_every_s: Annotated[float, msgspec.Meta(ge=1, le=3_600)] = EXCHANGE_EVERY_S
+
+
 class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ispb: str
     consortium: str = f"../{CONSORTIUM}"
@@ -416,6 +444,7 @@ class _BankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     sessions: SessionRules = msgspec.field(default_factory=SessionRules)
     attempts: AttemptRules = msgspec.field(default_factory=AttemptRules)
     second_factor: SecondFactorRules = msgspec.field(default_factory=SecondFactorRules)
+    chain: _Chain = msgspec.field(default_factory=_Chain)
 
 
 _File = TypeVar("_File", _ConsortiumFile, _BankFile)

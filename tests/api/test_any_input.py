@@ -153,6 +153,7 @@ PAGES = [
         "/v1/operator/payments",
         "/v1/operator/actions",
         "/v1/operator/proposals",
+        "/v1/operator/peers/{ispb}/heads",
     )
 ]
 

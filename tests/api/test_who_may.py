@@ -73,6 +73,8 @@ GET    /v1/operator/payments                      403 403 403 403 200 200 200 20
 GET    /v1/operator/positions                     403 403 403 403 200 200 200 200 200 401
 GET    /v1/operator/violations                    403 403 403 403 200 200 200 200 200 401
 GET    /v1/operator/actions                       403 403 403 403 200 200 200 200 200 401
+GET    /v1/operator/peers/{ispb}/heads            403 403 403 403 200 200 200 200 200 401
+GET    /v1/operator/disputes                      403 403 403 403 200 200 200 200 200 401
 POST   /v1/operator/accounts/{address}/block      403 403 403 403 200 403 403 200 403 401
 POST   /v1/operator/accounts/{address}/unblock    403 403 403 403 200 403 403 200 403 401
 POST   /v1/operator/accounts/{address}/close      403 403 403 403 200 403 403 200 403 401
@@ -310,6 +312,7 @@ PLACES: dict[tuple[str, str], Callable[[World], str]] = {
     ("POST", "/v1/operator/accounts/{address}/unblock"): _empty_account,
     ("POST", "/v1/operator/accounts/{address}/close"): _empty_account,
     ("PUT", "/v1/operator/peers/{ispb}/limit"): lambda world: world.there.ispb,
+    ("GET", "/v1/operator/peers/{ispb}/heads"): lambda world: world.there.ispb,
     ("DELETE", "/v1/operator/operators/{name}"): _somebody,
     ("POST", "/v1/operator/operators/{name}/token"): _somebody,
     ("GET", "/v1/operator/proposals/{id}"): lambda _: "0" * 28,

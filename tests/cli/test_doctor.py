@@ -26,6 +26,7 @@ from ciranda.node.people import SessionRules
 from ciranda.node.second_factors import SecondFactorRules
 from ciranda.storage import make_store
 from tests.storage.book import HandSetClock, SeededDice
+from tests.storage.forger import Forger
 
 GIB = 2**30
 
@@ -151,6 +152,13 @@ def _no_database(patient: Patient) -> checkup.Bank:
     return patient.bank
 
 
+def _with_dispute(patient: Patient) -> checkup.Bank:
+    Forger(Path(patient.bank.settings.database.removeprefix("sqlite:///"))).do(
+        "INSERT INTO disputes VALUES ('10000002', '10000001', 7, x'00', 0, x'00', x'00', NULL, 0)"
+    )
+    return patient.bank
+
+
 def _on_the_machine(change: Callable[[Machine], None]) -> Callable[[Patient], checkup.Bank]:
     def plant(patient: Patient) -> checkup.Bank:
         change(patient.machine)
@@ -202,6 +210,7 @@ FAULTS: list[tuple[str, Callable[[Patient], checkup.Bank], str]] = [
         "synchronous=FULL",
     ),
     ("backups", lambda patient: patient.without("backups"), "nobody has noted"),
+    ("history", lambda patient: _with_dispute(patient), "of 10000002 at folio 7, by the copy of 10000001"),
     ("clock", _on_the_machine(lambda machine: machine.clock(kept=False)), "clock"),
     (
         "witnesses",
@@ -235,7 +244,7 @@ def test_a_planted_fault_is_found_by_its_check_and_no_other(
 
 def test_a_database_that_is_not_there_is_told_by_all_that_need_it_and_is_not_made(patient: Patient) -> None:
     off = patient.off(_no_database(patient))
-    assert set(off) == {"schema", "operators", "two-person"}
+    assert set(off) == {"schema", "operators", "two-person", "history"}
     assert "could not be found out" in off["operators"]
     assert not (patient.bank.settings.folder / "bank.db").exists()
 

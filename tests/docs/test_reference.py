@@ -159,6 +159,7 @@ def test_every_variable_of_the_environment_is_in_the_reference() -> None:
                 SessionRules,
                 AttemptRules,
                 SecondFactorRules,
+                settings._Chain,
             ),
         ),
         ("### Limits", (settings._Limits,)),
@@ -234,4 +235,4 @@ def test_the_sentences_of_each_section_are_numbered_without_a_gap() -> None:
     for section in "1234568":
         found = re.findall(rf"^- \*\*{section}\.(\d+)\*\*", pages.text(PROTOCOL), re.MULTILINE)
         assert found == [str(number + 1) for number in range(len(found))]
-    assert len(re.findall(r"^- \*\*\d", pages.text(PROTOCOL), re.MULTILINE)) == 46
+    assert len(re.findall(r"^- \*\*\d", pages.text(PROTOCOL), re.MULTILINE)) == 47

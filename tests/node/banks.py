@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ciranda.agreement.message import Answer, Probe, Question
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ciranda.agreement.message import Answer, Probe, Question, ShowHead
 from ciranda.assembly import SystemDice, WallClock, make_node
 from ciranda.engine.bank import Bank
 from ciranda.engine.customer import Customer
@@ -27,10 +29,13 @@ from ciranda.node.people import USUAL_RULES, PeopleRules
 from ciranda.payment import Kind, Transfer
 from ciranda.ports import PeerUnreachable
 from ciranda.roster import Member, Roster
+from ciranda.settings import raw_public
 from ciranda.storage import make_store, migrate
 from ciranda.storage.store import SqlStore
+from ciranda.wire.head import Hand
 
 ISPBS = [Ispb(f"1000000{digit}") for digit in range(1, 6)]
+KEYS = {ispb: Ed25519PrivateKey.from_private_bytes(ispb.encode() * 4) for ispb in ISPBS}
 ANA = parse_document("529.982.247-25")
 BIA = parse_document("168.995.350-09")
 DEADLINE_MS = 400
@@ -61,7 +66,7 @@ class DirectPeers:
         network = self._network
         if bank in network.down or self._own in network.down or bank not in network.nodes:
             raise PeerUnreachable(bank)
-        if not isinstance(question, Probe):
+        if not isinstance(question, Probe | ShowHead):
             network.asked.append((self._own, bank, type(question).__name__))
         try:
             async with asyncio.timeout(timeout_ms / 1000):
@@ -127,7 +132,7 @@ class Banks:
                     slug=ispb,
                     public_url="",
                     peer_url="",
-                    public_key=bytes(32),
+                    public_key=raw_public(KEYS[ispb]),
                     credit_limit=10**12,
                 )
                 for ispb in self.ispbs
@@ -164,6 +169,7 @@ class Banks:
             dice,
             operator_token="operator",
             sealing_key=bytes(32),
+            hand=Hand(ispb, self.roster, KEYS[ispb]),
             rules=self.rules,
         )
         self.stores[ispb] = store

@@ -517,6 +517,18 @@ FAULTS = (
         ),
         within=5,
     ),
+    # The chain.
+    Planted(
+        name="a row that changes is not in the chain again",
+        changes=(
+            Change(
+                "storage.chaining:Chaining.change",
+                "self._note_in(strip, rows, rows)",
+                "self._note_in(strip, rows[:1], rows[:1])",
+            ),
+        ),
+        within=5,
+    ),
     # What all holders sign.
     Planted(
         name="two of three holders are enough",

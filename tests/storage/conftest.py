@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from ciranda.storage import migrate
-from tests.storage.book import Book
+from ciranda.storage.proof import prove
+from tests.storage.book import A, Book
 from tests.system.postgresql import PostgreSQL, postgresql
 
 _numbers = itertools.count()
@@ -71,16 +72,20 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def books() -> Iterator[Callable[[str], Book]]:
-    """Opens books, and closes them at the end."""
+    """Opens books, and closes them at the end: then the chain bears out all that is in them."""
     opened: list[Book] = []
+    urls: set[str] = set()
 
     def open_book(url: str) -> Book:
         opened.append(Book(url, seed=len(opened)))
+        urls.add(url)
         return opened[-1]
 
     yield open_book
     for book in opened:
         book.close()
+    for url in urls:
+        assert prove(url, A).found == [], "what was written is not in the chain as it was written"
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from ciranda.agreement.message import (
     Decision,
     Done,
     FindPayee,
+    HeadShown,
     Outbid,
     Payee,
     Permission,
@@ -34,11 +35,13 @@ from ciranda.agreement.message import (
     Propose,
     Question,
     ShowAccount,
+    ShowHead,
     Tell,
     Up,
     Violated,
     Vote,
 )
+from ciranda.chain import SignedHead
 from ciranda.identity import AccountId, Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.money import AMOUNT_MAX
@@ -84,6 +87,9 @@ PREPARE = Prepare(
     reference="Invoice1",
     time_left_ms=-5,
 )
+HEAD = SignedHead(
+    bank=B, number=7, hash=bytes(range(32)), at=Instant(5), public_key=bytes(32), signature=bytes(64)
+)
 QUESTIONS: tuple[Question, ...] = (
     PREPARE,
     Propose(header=HEADER, ballot=BALLOT, decision=Decision.COMMIT),
@@ -94,6 +100,8 @@ QUESTIONS: tuple[Question, ...] = (
     FindPayee(account=ACCOUNT_A),
     ShowAccount(account=ACCOUNT_A, mandate="m1.x", payer=PAYER),
     Tell(id=ID, digest="a" * 64, decision=Decision.COMMIT, refusal=None, header=HEADER),
+    ShowHead(copy=None),
+    ShowHead(copy=HEAD),
 )
 ANSWERS: tuple[Answer, ...] = (
     Vote(id=ID, refusal=None),
@@ -119,6 +127,8 @@ ANSWERS: tuple[Answer, ...] = (
         opened_at=Instant(0),
         scopes=("read", "pay"),
     ),
+    HeadShown(head=HEAD, hash=None),
+    HeadShown(head=HEAD, hash=bytes(range(32))),
     Absent(),
 )
 
@@ -221,6 +231,14 @@ BAD_FIELDS: list[tuple[str, Any]] = [
     ("questions.5.surplus", 1),
     ("questions.6.account", "10000001-0001-1234563"),
     ("questions.7.payer", ""),
+    ("questions.10.copy.bank", "x"),
+    ("questions.10.copy.number", -1),
+    ("questions.10.copy.number", TOO_LONG),
+    ("questions.10.copy.hash", "AAAA"),
+    ("questions.10.copy.at", -1),
+    ("questions.10.copy.public_key", ""),
+    ("questions.10.copy.signature", "not base64"),
+    ("questions.10.copy.surplus", 0),
 ]
 
 

@@ -12,6 +12,7 @@ import msgspec
 from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header, Part
 from ciranda.agreement.height import Height
+from ciranda.chain import SignedHead
 from ciranda.identity import Address, Document, EndToEndId, Ispb
 from ciranda.instant import Instant
 from ciranda.refusal import Refusal
@@ -100,8 +101,14 @@ class ShowAccount(_Message, frozen=True, kw_only=True, tag=True):
     payer: Document
 
 
+class ShowHead(_Message, frozen=True, kw_only=True, tag=True):
+    """How far does your chain go, and what does it have where my newest copy of its head stands?"""
+
+    copy: SignedHead | None
+
+
 AgreementQuestion = Prepare | Propose | Ask | Tell
-ReadOnlyQuestion = Probe | FindPayee | ShowAccount
+ReadOnlyQuestion = Probe | FindPayee | ShowAccount | ShowHead
 Question = AgreementQuestion | ReadOnlyQuestion
 
 
@@ -189,6 +196,12 @@ class AccountShown(_Message, frozen=True, kw_only=True, tag=True):
     scopes: tuple[str, ...]
 
 
+class HeadShown(_Message, frozen=True, kw_only=True, tag=True):
+    head: SignedHead
+    hash: bytes | None
+    """Of the folio with the copy's number; None if no copy was shown, or the chain does not reach so far."""
+
+
 class Absent(_Message, frozen=True, kw_only=True, tag=True):
     """There is no such account, or it is not yours to see."""
 
@@ -205,6 +218,7 @@ Answer = (
     | Up
     | Payee
     | AccountShown
+    | HeadShown
     | Absent
 )
 
@@ -232,6 +246,8 @@ def fits(question: Question, answer: Answer) -> bool:
             return isinstance(answer, Absent) or (
                 isinstance(answer, AccountShown) and answer.account == question.account
             )
+        case ShowHead():
+            return isinstance(answer, HeadShown)
 
 
 def _fits_ballot(question: Propose | Ask, answer: Answer, yes: type[Accepted | Promised]) -> bool:

@@ -84,6 +84,7 @@ class Parameter(NamedTuple):
 PAYMENT_CURSOR = f"^{_END_TO_END_ID}$"
 PROPOSAL_CURSOR = "^[0-9a-f]{28}$"
 ENTRY_CURSOR = "^[1-9][0-9]{0,17}$"
+HEAD_CURSOR = ENTRY_CURSOR
 ENTRY_NUMBER = "^(0|[1-9][0-9]{0,17})$"
 USE_CURSOR = rf"^[0-9]{{1,18}}\.{_END_TO_END_ID}$"
 APPROVAL_CURSOR = "^[0-9]{1,15}-[0-9A-Za-z]{1,64}$"

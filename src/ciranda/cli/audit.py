@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ciranda.cli.authority import trusted
 from ciranda.cli.books import Book, Contradiction, Decisions, Looks, Pair, Verdict
-from ciranda.cli.screen import JsonOption, money, out, show_json, table
+from ciranda.cli.screen import CommandError, JsonOption, money, out, show_json, table
 from ciranda.client import BankAway, BankClient, ProblemError
 from ciranda.identity import Ispb
 from ciranda.money import spell
@@ -54,7 +54,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(
-    dir: Annotated[Path, typer.Argument(help="The consortium's folder.", metavar="DIR")],
+    dir: Annotated[
+        Path, typer.Argument(help="The consortium's folder; with --chain also one bank's.", metavar="DIR")
+    ],
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Read the databases, and prove that no row was altered.")
+    ] = False,
+    heads: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="With --chain: a bank's copies of its peers' heads, from ciranda peer heads --json. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask every bank for its books and check them against each other.
@@ -62,10 +74,20 @@ def audit(
     I1: the balances of each bank sum to zero. I2: no payment is settled in one bank and refused in another.
     I4: what two banks say that they owe each other sums to zero.
 
-    Exit code 0 if all holds, 1 if something does not, 2 if a bank could not be asked.
+    With --chain nobody is asked: the databases are read, and every row is compared with what the bank's chain says of
+    it. The first that was altered, removed or inserted is named. The chains' heads are compared with the copies that
+    the banks hold of each other's.
+
+    Exit code 0 if all holds, 1 if something does not, 2 if a bank could not be asked or its database not be read.
 
     Example: ciranda audit ./consortium --json
+
+    Example: ciranda audit ./consortium/ipe --chain --heads jatoba.json
     """
+    if chain:
+        raise typer.Exit(_prove(dir, heads or [], as_json))
+    if heads:
+        raise CommandError("--heads goes with --chain.")
     roster = load_consortium(dir / CONSORTIUM)
     report = asyncio.run(examine(dir, roster))
     if as_json:
@@ -83,6 +105,19 @@ def audit(
     else:
         out.print(told(report, roster))
     raise typer.Exit(report.code)
+
+
+def _prove(place: Path, heads: list[Path], as_json: bool) -> int:
+    """The exit code. Raises SettingsError, CommandError."""
+    # The databases are heavy to import, and other commands do without them.
+    from ciranda.cli import chains
+
+    found, roster = chains.examine(place, heads)
+    if as_json:
+        show_json({"holds": found.code == 0, **msgspec.to_builtins(found)})
+    else:
+        out.print(chains.told(found, roster))
+    return found.code
 
 
 async def examine(dir: Path, roster: Roster) -> Report:

@@ -39,6 +39,7 @@ ADMINS_MIN = 2
 FREE_BYTES_MIN = 2**30
 FREE_SHARE_MIN = 0.1
 OPEN_FILES_MIN = 4_096
+DISPUTES_SHOWN = 1_000
 FLUSHES = ("fsync", "full_page_writes")
 """What PostgreSQL must not be told to leave out."""
 
@@ -187,6 +188,15 @@ def _backups(bank: Bank) -> str | None:
     return None if bank.written.get("backups") else "nobody has noted where the backups are"
 
 
+def _history(bank: Bank) -> str | None:
+    found = _ask(bank, lambda connection: look.disputes(connection, DISPUTES_SHOWN))
+    if not found:
+        return None
+    latest = found[0]
+    whose = f"{latest.head.bank} at folio {latest.head.number}, by the copy of {latest.holder}"
+    return f"{len(found)} heads are not borne out by the chain that was signed; the latest: of {whose}"
+
+
 def _clock(_bank: Bank) -> str | None:
     return None if clock_is_kept() else "nothing keeps this machine's clock right"
 
@@ -299,6 +309,12 @@ CHECKS = (
         look=_backups,
         why="whoever is called at night must know where they are, and that they are for reading only",
         how='backups = "where they are, and who can read them" in bank.toml',
+    ),
+    Check(
+        name="history",
+        look=_history,
+        why="a bank's record was written anew after it had signed it, by somebody who can write to its database",
+        how="ciranda peer disputes, and the evidence as docs/OPERATING.md says; it is not switched off",
     ),
     Check(
         name="clock",

@@ -352,6 +352,30 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str | None
 
 
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a bank's chain went, as it signed it and another bank holds the copy."""
+
+    bank: str
+    holder: str
+    number: int
+    hash: str
+    """In hexadecimal."""
+    at: str
+    public_key: str
+    """In base64."""
+    signature: str
+    """In base64."""
+
+
+class Dispute(msgspec.Struct, frozen=True, kw_only=True):
+    """A head that its bank's chain does not bear out any more."""
+
+    head: Head
+    shown: str | None
+    """What the chain has there, in hexadecimal; None if it does not reach so far."""
+    seen_at: str
+
+
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator did or tried."""
 

@@ -25,8 +25,10 @@ from ciranda.client.answer import (
     Awaiting,
     BankCard,
     Customer,
+    Dispute,
     Enrolment,
     Entry,
+    Head,
     KnownPayment,
     Limits,
     Link,
@@ -450,6 +452,15 @@ class BankClient:
         return await self._page(
             "/v1/operator/actions" + _query(limit=limit, cursor=cursor), "actions", Action
         )
+
+    async def heads(self, peer: str, *, limit: int | None = None, cursor: str | None = None) -> Page[Head]:
+        """The bank's copies of the heads of a peer's chain, the newest first."""
+        path = f"/v1/operator/peers/{quote(peer, safe='')}/heads"
+        return await self._page(path + _query(limit=limit, cursor=cursor), "heads", Head)
+
+    async def disputes(self) -> list[Dispute]:
+        """Heads that their banks' chains do not bear out any more, the latest first."""
+        return await self._list("/v1/operator/disputes", "disputes", Dispute)
 
     async def proposals(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Proposal]:
         path = "/v1/operator/proposals" + _query(limit=limit, cursor=cursor)

@@ -23,6 +23,7 @@ from ciranda.agreement.message import (
     Question,
     ReadOnlyQuestion,
     ShowAccount,
+    ShowHead,
     Tell,
     Up,
     Violated,
@@ -36,6 +37,7 @@ from ciranda.engine.reply import Answered
 from ciranda.identity import Address, Ispb
 from ciranda.ledger.account import AccountStatus
 from ciranda.node.batches import Batches, Overloaded
+from ciranda.node.heads import HeadKeeper
 from ciranda.node.mask import masked, masked_document
 from ciranda.node.traces import Traces
 from ciranda.ports import Clock, Store, Unavailable
@@ -53,10 +55,11 @@ QUESTIONS_MAX = 16_000
 
 
 class Answers:
-    def __init__(self, bank: Bank, store: Store, batches: Batches, clock: Clock) -> None:
+    def __init__(self, bank: Bank, store: Store, batches: Batches, heads: HeadKeeper, clock: Clock) -> None:
         self._bank = bank
         self._store = store
         self._batches = batches
+        self._heads = heads
         self._clock = clock
         self._traces = Traces(clock)
         self._shares: dict[Ispb, _Share] = {}
@@ -126,6 +129,8 @@ class Answers:
                 return await self.payee(account) or Absent()
             case ShowAccount():
                 return await self._show(sender, question)
+            case ShowHead():
+                return await self._heads.show(sender, question)
             case _:
                 assert_never(question)
 

@@ -52,6 +52,7 @@ from ciranda.node.answers import Answers
 from ciranda.node.attempts import Origin
 from ciranda.node.batches import Batches
 from ciranda.node.coordinator import Coordinator
+from ciranda.node.heads import HeadKeeper
 from ciranda.node.heights import HeightKeeper
 from ciranda.node.limiting import LimitsNow, is_raise, limits_now
 from ciranda.node.linking import LinkedAccount, Linking
@@ -92,6 +93,7 @@ class Node:
         operators: Operators,
         second_factors: SecondFactors,
         heights: HeightKeeper,
+        heads: HeadKeeper,
         seal: Seal,
         clock: Clock,
         dice: Dice,
@@ -108,6 +110,7 @@ class Node:
         self._recovery = recovery
         self._linking = linking
         self._heights = heights
+        self._heads = heads
         self._seal = seal
         self._clock = clock
         self._dice = dice
@@ -383,6 +386,7 @@ class Node:
         self._tasks = [
             asyncio.create_task(self._recovery.run(), name="recovery"),
             asyncio.create_task(self._heights.run(), name="heights"),
+            asyncio.create_task(self._heads.run(), name="heads"),
             asyncio.create_task(self._forget(), name="forgetting"),
             asyncio.create_task(self._expire(), name="approvals"),
         ]

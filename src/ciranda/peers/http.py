@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, fits
+from ciranda.agreement.message import Answer, AnswerBatch, Probe, Question, ShowHead, fits
 from ciranda.identity import Ispb
 from ciranda.peers.outbox import Letter, Outbox
 from ciranda.peers.transport import Lost, Transport
@@ -145,6 +145,9 @@ class HttpPeers:
         if probing:
             # A probe asks whether the way is free: it does not queue behind those who are stuck on it.
             self._spawn(self._carry(peer, [letter]))
+        elif isinstance(question, ShowHead):
+            # By itself: a bank that does not know this question yet refuses nothing else because of it.
+            self._spawn(self._carry(peer, [letter], aside=True))
         elif not peer.outbox.post(letter):
             raise PeerUnreachable(f"too many questions wait for {bank}")
         try:
@@ -157,8 +160,10 @@ class HttpPeers:
             raise PeerUnreachable(f"{bank} answered another question")
         return answer
 
-    async def _carry(self, peer: "_Peer", letters: list[Letter]) -> None:
-        """One request: takes the letters there, and puts into each its answer or PeerUnreachable."""
+    async def _carry(self, peer: "_Peer", letters: list[Letter], *, aside: bool = False) -> None:
+        """One request: takes the letters there, and puts into each its answer or PeerUnreachable.
+
+        `aside`: whether the peer is up does not hang on it."""
         loop = asyncio.get_running_loop()
         until = min(max(letter.until for letter in letters), loop.time() + self._request_timeout_s)
         words_before = peer.words
@@ -170,7 +175,8 @@ class HttpPeers:
             self._fell_silent(peer, words_before)
             _give_up(letters, f"{peer.ispb} did not answer in time", PeerSilent)
         except (Lost, BadSignature, Malformed, PutBack) as error:
-            self._went_down(peer)
+            if not aside:
+                self._went_down(peer)
             _give_up(letters, f"{peer.ispb}: {error!r}")
         except asyncio.CancelledError:
             _give_up(letters, "this bank is closing")

@@ -28,6 +28,7 @@ EPOCH_MS = 1_893_456_000_000
 
 GREET_S = 0.5
 START_AGAIN_S = 1.0
+HEADS_EVERY_S = 5.0
 _OPERATOR = "the operator is not simulated"
 
 Note = Callable[[str, str], None]
@@ -179,6 +180,7 @@ class SimulatedBank:
                 put_back,
                 operator_token=_OPERATOR,
                 sealing_key=bytes(32),
+                heads_every_s=HEADS_EVERY_S,
                 nonces=process.name.replace("#", "."),
                 # A copy may reach another worker, which has not heard it: so the agreement must bear every one.
                 first_time=lambda _request, _now: True,

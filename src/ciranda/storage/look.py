@@ -7,6 +7,7 @@ from sqlalchemy import CTE, Connection, Select, Table, and_, func, not_, or_, se
 
 from ciranda.agreement.height import Height
 from ciranda.agreement.participant import State
+from ciranda.chain import SignedHead
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
 from ciranda.engine.customer import Customer
@@ -23,14 +24,16 @@ from ciranda.instant import Instant
 from ciranda.ledger.account import Account, AccountKind
 from ciranda.ledger.trial_balance import TrialBalance
 from ciranda.period import Period
-from ciranda.ports import Credentials, PaymentCounts, Session, StatementLine, UseLine, ViolationRow
+from ciranda.ports import Credentials, Dispute, PaymentCounts, Session, StatementLine, UseLine, ViolationRow
 from ciranda.storage import schema
 from ciranda.storage.rows import (
     ACCOUNTS,
     ACTIONS,
     APPROVALS,
     CUSTOMERS,
+    DISPUTES,
     ENTRIES,
+    HEADS,
     LIMITS,
     LINKS,
     MANDATES,
@@ -448,6 +451,32 @@ def trial_balance(connection: Connection) -> tuple[TrialBalance, PaymentCounts]:
         in_doubt=by_state.get(State.PREPARED.value, 0),
     )
     return balances, counts
+
+
+def chain(connection: Connection, number: int | None) -> tuple[int, bytes, bytes | None]:
+    folios = schema.folios.c
+    query = select(folios.number, folios.hash).order_by(folios.number.desc()).limit(1)
+    last, hash = connection.execute(query).one()
+    there = connection.execute(select(folios.hash).where(folios.number == number)).scalar()
+    return last, hash, there
+
+
+def kept_heads(connection: Connection, bank: Ispb, limit: int, before: int | None) -> list[SignedHead]:
+    heads = schema.heads.c
+    query = select(schema.heads).where(heads.ispb == bank).order_by(heads.hour.desc()).limit(limit)
+    if before is not None:
+        query = query.where(heads.number < before)
+    return list(map(HEADS.from_row, _all(connection, query)))
+
+
+def old_heads(connection: Connection, bank: Ispb, before: Instant) -> list[tuple[Ispb, int]]:
+    heads = schema.heads.c
+    return _all(connection, select(heads.ispb, heads.hour).where(heads.ispb == bank, heads.kept_at < before))
+
+
+def disputes(connection: Connection, limit: int) -> list[Dispute]:
+    query = select(schema.disputes).order_by(schema.disputes.c.seen_at.desc()).limit(limit)
+    return list(map(DISPUTES.from_row, _all(connection, query)))
 
 
 def violations(connection: Connection, limit: int) -> list[ViolationRow]:

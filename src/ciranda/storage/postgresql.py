@@ -20,6 +20,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from sqlalchemy import LargeBinary, Table, Text
 
+from ciranda.instant import Instant
 from ciranda.ports import Unavailable
 from ciranda.storage.rows import Row
 from ciranda.storage.transaction import Conflict, RowKey, columns, key_columns, key_of
@@ -151,6 +152,25 @@ class PostgresqlTransaction:
         row = self._cursor.execute("SELECT nextval('height')").fetchone()
         assert row is not None, "a sequence always has a next value"
         return int(row[0])
+
+    def extend(self, at: Instant, contents: bytes) -> None:
+        # Whoever writes the next folio waits for this commit, and sees it then. Both statements and the commit go to
+        # the server together, so that nobody waits for this process besides.
+        self._cursor.execute(_TAKE_TURN)
+        self._cursor.execute(_EXTEND, {"at": at, "contents": contents})
+
+
+_CHAIN_LOCK = 0x666F6C696F73
+_TAKE_TURN = f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK})"
+_EXTEND = """
+    WITH last AS (SELECT number, hash FROM folios ORDER BY number DESC LIMIT 1)
+    INSERT INTO folios (number, at, hash, contents) VALUES (
+        (SELECT number + 1 FROM last),
+        %(at)b::bigint,
+        (SELECT sha256(hash || int8send(number + 1) || int8send(%(at)b::bigint) || %(contents)b) FROM last),
+        %(contents)b
+    )
+"""
 
 
 class _Texts(list[str | None]):

@@ -11,6 +11,7 @@ from ciranda.agreement.ballot import Ballot
 from ciranda.agreement.header import Header
 from ciranda.agreement.message import Decision
 from ciranda.agreement.participant import State
+from ciranda.chain import SignedHead
 from ciranda.engine.action import Action, Terms
 from ciranda.engine.approval import Approval, Party, Queue, Signed, Subject
 from ciranda.engine.attempts import Tally
@@ -38,6 +39,7 @@ from ciranda.identity import Ispb
 from ciranda.ledger.account import Account, AccountKind, AccountStatus
 from ciranda.ledger.entry import Entry
 from ciranda.payment import Kind
+from ciranda.ports import Dispute
 from ciranda.refusal import Refusal
 from ciranda.storage import schema
 
@@ -372,6 +374,40 @@ def _factor_from_row(row: Sequence[Any]) -> SecondFactor:
     )
 
 
+def _head_to_row(head: SignedHead) -> Row:
+    return (head.number, head.hash, head.at, head.signature, head.public_key)
+
+
+def _head_from_row(row: Sequence[Any]) -> SignedHead:
+    """Of a row of `heads`."""
+    return _signed(row[0], row[2:7])
+
+
+def _signed(bank: Ispb, row: Sequence[Any]) -> SignedHead:
+    return SignedHead(
+        bank=bank,
+        number=row[0],
+        hash=bytes(row[1]),
+        at=row[2],
+        signature=bytes(row[3]),
+        public_key=bytes(row[4]),
+    )
+
+
+def _dispute_to_row(dispute: Dispute) -> Row:
+    head = dispute.head
+    return (head.bank, dispute.holder, *_head_to_row(head), dispute.shown, dispute.seen_at)
+
+
+def _dispute_from_row(row: Sequence[Any]) -> Dispute:
+    return Dispute(
+        holder=row[1],
+        head=_signed(row[0], row[2:7]),
+        shown=None if row[7] is None else bytes(row[7]),
+        seen_at=row[8],
+    )
+
+
 def _plain(shape: type[T], table: Table) -> Shape[T]:
     """Values whose fields are the table's columns."""
     names = [column.name for column in table.columns]
@@ -416,4 +452,7 @@ OPERATORS: Shape[Operator] = Shape(
 )
 PROPOSALS: Shape[Proposal] = Shape(schema.proposals, _proposal_to_row, _proposal_from_row)
 ACTIONS: Shape[Action] = Shape(schema.actions, _action_to_row, _action_from_row)
+HEADS: Shape[SignedHead] = Shape(schema.heads, _head_to_row, _head_from_row)
+"""To what a copy says, without the hour's place before it and the time after it."""
+DISPUTES: Shape[Dispute] = Shape(schema.disputes, _dispute_to_row, _dispute_from_row)
 SECOND_FACTORS: Shape[SecondFactor] = Shape(schema.second_factors, _factor_to_row, _factor_from_row)

@@ -392,3 +392,47 @@ peer_limits = Table(
     sqlite_with_rowid=False,
 )
 """What a peer may owe this bank, where an operator has said so: it stands over the settings' figure."""
+
+folios = Table(
+    "folios",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("contents", LargeBinary, nullable=False),
+)
+"""The chain (`chain.py`): one row for each transaction that wrote anything of money or rights. Only ever added to."""
+
+heads = Table(
+    "heads",
+    metadata,
+    Column("ispb", TEXT, nullable=False),
+    Column("hour", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("kept_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("ispb", "hour"),
+    sqlite_with_rowid=False,
+)
+"""The peers' chain heads, as they signed them: of each hour the last, for a year. The signature guards each copy."""
+
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("ispb", TEXT, nullable=False),
+    Column("holder", TEXT, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("shown", LargeBinary),
+    Column("seen_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("ispb", "holder", "number"),
+    sqlite_with_rowid=False,
+)
+"""Bank `ispb` signed a head that its chain does not bear out any more; `holder` has the copy, and here it is again.
+`shown`: what it says of that number now; nothing, if its chain is shorter."""

@@ -20,7 +20,10 @@ from typing import TypeVar
 
 from sqlalchemy import Table
 
+from ciranda.chain import extended
+from ciranda.instant import Instant
 from ciranda.ports import Unavailable
+from ciranda.storage import schema
 from ciranda.storage.rows import Row
 from ciranda.storage.transaction import RowKey, columns, key_columns, key_of
 
@@ -211,6 +214,14 @@ class SqliteTransaction:
     def rise(self) -> int:
         row = self._connection.execute("UPDATE bank SET height = height + 1 RETURNING height").fetchone()
         return int(row[0])
+
+    def extend(self, at: Instant, contents: bytes) -> None:
+        number, last = self._connection.execute(_LAST_FOLIO).fetchone()
+        hash = extended(last, number + 1, at, contents)
+        self._connection.execute(_insert(schema.folios), (number + 1, at, hash, contents))
+
+
+_LAST_FOLIO = "SELECT number, hash FROM folios ORDER BY number DESC LIMIT 1"
 
 
 def _where(table: Table) -> str:

@@ -15,7 +15,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from ciranda import chain
 from ciranda.agreement.height import Height
+from ciranda.chain import SignedHead
 from ciranda.engine.action import Action
 from ciranda.engine.approval import Approval
 from ciranda.engine.attempts import Allowance
@@ -40,6 +42,7 @@ from ciranda.ports import (
     Clock,
     Credentials,
     Dice,
+    Dispute,
     PaymentCounts,
     Session,
     StatementLine,
@@ -50,8 +53,9 @@ from ciranda.ports import (
 from ciranda.roster import Roster
 from ciranda.storage import look, people, schema
 from ciranda.storage.batch import run_batch
+from ciranda.storage.chaining import Chaining
 from ciranda.storage.gather import Gather
-from ciranda.storage.rows import ACCOUNTS
+from ciranda.storage.rows import ACCOUNTS, DISPUTES, HEADS
 from ciranda.storage.transaction import Conflict, Database, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -59,6 +63,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
 SESSIONS_REMEMBERED = 50_000
+HOUR_MS = 60 * 60 * 1000
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -138,10 +143,20 @@ class SqlStore:
         return replies, transaction.rise() if written else 0
 
     async def _commit(self, work: Callable[[Transaction], tuple[T, int]]) -> T:
-        """Does it in one transaction, again where another was in the way; `work` returns the height it wrote."""
+        """Does it in one transaction, again where another was in the way; `work` returns the height it wrote.
+
+        What it wrote of money and rights is in the chain then.
+        """
+
+        def chained(transaction: Transaction) -> tuple[T, int]:
+            chaining = Chaining(transaction)
+            done = work(chaining)
+            chaining.close(self._clock.now())
+            return done
+
         for attempt in range(1, CONFLICT_TRIES + 1):
             try:
-                result, height = await self._database.run(work)
+                result, height = await self._database.run(chained)
             except Conflict as conflict:
                 if attempt == CONFLICT_TRIES:
                     raise Unavailable("too many conflicts in the database") from conflict
@@ -400,6 +415,43 @@ class SqlStore:
     async def actions(self, limit: int, before: str | None) -> list[Action]:
         return await self._look(lambda connection: look.actions(connection, limit, before))
 
+    # The chain.
+
+    async def chain(self, number: int | None) -> tuple[int, bytes, bytes | None]:
+        return await self._look(lambda connection: look.chain(connection, number))
+
+    async def newest_head(self, bank: Ispb) -> SignedHead | None:
+        newest = await self.kept_heads(bank, 1, None)
+        return newest[0] if newest else None
+
+    async def keep_head(self, head: SignedHead, now: Instant, forget_before: Instant) -> None:
+        old = await self._look(lambda connection: look.old_heads(connection, head.bank, forget_before))
+
+        def keep(transaction: Transaction) -> tuple[None, int]:
+            place = (head.bank, now // HOUR_MS)
+            row = HEADS.to_row(head)
+            taken = transaction.claim(schema.heads, [(*place, *row, now)])
+            if taken and taken[0][2] < head.number:
+                transaction.upsert(schema.heads, [(*place, *row, now)])
+            transaction.delete(schema.heads, old)
+            # It is a copy of what another bank says, and raises no height.
+            return None, 0
+
+        await self._commit(keep)
+
+    async def kept_heads(self, bank: Ispb, limit: int, before: int | None) -> list[SignedHead]:
+        return await self._look(lambda connection: look.kept_heads(connection, bank, limit, before))
+
+    async def add_dispute(self, dispute: Dispute) -> bool:
+        def add(transaction: Transaction) -> tuple[bool, int]:
+            known = transaction.claim(schema.disputes, [DISPUTES.to_row(dispute)])
+            return not known, 0 if known else transaction.rise()
+
+        return await self._commit(add)
+
+    async def disputes(self, limit: int) -> list[Dispute]:
+        return await self._look(lambda connection: look.disputes(connection, limit))
+
     # Keeping house.
 
     async def heights(self) -> dict[Ispb, Height]:
@@ -439,6 +491,7 @@ class SqlStore:
         claimed = transaction.claim(schema.bank, [(1, self._bank.ispb, 0)])
         if claimed and claimed[0][1] != self._bank.ispb:
             raise WrongBank(f"this database is the book of bank {claimed[0][1]}, not of {self._bank.ispb}")
+        transaction.claim(schema.folios, [(0, 0, chain.first(self._bank.ispb), b"")])
         now = self._clock.now()
         peers = roster.peers_of(self._bank.ispb)
         wanted = [

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Table
 
+from ciranda.instant import Instant
 from ciranda.storage.rows import Row
 
 RowKey = tuple[Any, ...]
@@ -52,6 +53,10 @@ class Transaction(Protocol):
 
     def rise(self) -> int:
         """Raises the bank's height, and returns it."""
+        ...
+
+    def extend(self, at: Instant, contents: bytes) -> None:
+        """Adds the next folio to the chain (`chain.extended`): the last thing that a transaction does."""
         ...
 
 

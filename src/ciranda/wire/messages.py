@@ -33,6 +33,7 @@ from ciranda.agreement.message import (
     Decided,
     Done,
     FindPayee,
+    HeadShown,
     Outbid,
     Payee,
     Prepare,
@@ -42,11 +43,13 @@ from ciranda.agreement.message import (
     Question,
     QuestionBatch,
     ShowAccount,
+    ShowHead,
     Tell,
     Up,
     Violated,
     Vote,
 )
+from ciranda.chain import DIGEST_BYTES, SignedHead
 from ciranda.identity import Ispb
 from ciranda.money import AMOUNT_MAX
 from ciranda.payment import TRANSFERS_MAX
@@ -68,6 +71,8 @@ _TOKEN_LENGTH_MAX = 256
 _REASON_LENGTH_MAX = 1_000
 _NAME_LENGTH_MAX = 120
 _HOLDERS_MAX = 1_000
+_PUBLIC_KEY_BYTES = 32
+_SIGNATURE_BYTES = 64
 
 # Bound once: these run for every message, thousands a second.
 _is_ispb = re.compile(r"[0-9A-Z]{8}").fullmatch
@@ -181,6 +186,9 @@ def check_question(question: Question) -> None:
             _must(_is_address(question.account), "an account's address")
             _check_text(question.mandate, _TOKEN_LENGTH_MAX, "a mandate's token")
             _must(_is_document(question.payer), "the payer's document")
+        case ShowHead():
+            if question.copy is not None:
+                _check_head(question.copy)
         case _:
             assert_never(question)
 
@@ -209,6 +217,9 @@ def check_answer(answer: Answer) -> None:
             _must(_is_word(answer.kind), "an account's kind")
         case AccountShown():
             _check_account(answer)
+        case HeadShown():
+            _check_head(answer.head)
+            _must(answer.hash is None or len(answer.hash) == DIGEST_BYTES, "a folio's hash")
         case Busy() | Up() | Absent():
             pass
         case _:
@@ -261,6 +272,15 @@ def _check_account(account: AccountShown) -> None:
     for amount in (account.balance, account.held, account.available):
         _must(amount is None or -_INT64_MAX <= amount <= _INT64_MAX, "a balance")
     _must(0 <= account.opened_at <= _INSTANT_MAX, "an instant")
+
+
+def _check_head(head: SignedHead) -> None:
+    _must(_is_ispb(head.bank), "an ISPB")
+    _must(0 <= head.number <= _INT64_MAX, "a folio's number")
+    _must(len(head.hash) == DIGEST_BYTES, "a folio's hash")
+    _must(0 <= head.at <= _INSTANT_MAX, "an instant")
+    _must(len(head.public_key) == _PUBLIC_KEY_BYTES, "a public key")
+    _must(len(head.signature) == _SIGNATURE_BYTES, "a signature")
 
 
 def _check_text(text: str, length_max: int, what: str) -> None:

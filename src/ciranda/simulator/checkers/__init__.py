@@ -16,6 +16,7 @@ from ciranda.simulator.checkers.right_limits import RightLimits
 from ciranda.simulator.checkers.same_answer import PromisesRise, SameAnswer
 from ciranda.simulator.checkers.told_is_true import ToldIsTrue
 from ciranda.simulator.checkers.whole_books import WholeBooks
+from ciranda.simulator.checkers.whole_chains import WholeChains
 
 CHECKERS: tuple[type[Checker], ...] = (
     Ballots,
@@ -34,6 +35,7 @@ CHECKERS: tuple[type[Checker], ...] = (
     RightBalances,
     RightLimits,
     AllSigned,
+    WholeChains,
 )
 
 __all__ = ["CHECKERS", "Checker"]

@@ -35,6 +35,8 @@ FUZZED = {
     "api/once.py:of": "tests/api/test_any_input.py::test_any_header_is_answered",
     "api/page.py:query": "tests/api/test_any_input.py::test_any_query_is_answered",
     "api/protocol.py:data_received": "tests/api/test_connections.py::test_any_bytes_on_a_connection_are_answered_or_hung_up_on",
+    "chain.py:_decode": "tests/values/test_chain.py::test_any_bytes_are_contents_or_a_value_error",
+    "cli/chains.py:_heads": "tests/cli/test_chains.py::test_heads_that_are_none_and_heads_without_the_chain_are_refused",
     "settings.py:load": "tests/cli/test_settings.py::test_any_bytes_are_a_roster_or_refused_with_one_sentence",
 }
 """Each by its file and name, with the test that feeds it. Those that no rule below finds are named to be complete."""

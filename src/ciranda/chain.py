@@ -5,18 +5,22 @@ leaves. Its contents name every row that the transaction wrote, with the row's d
 the hash of the folio before. So a row that was altered since differs from its last digest, a folio that was altered
 breaks the chain, and whoever works the whole chain out anew ends at another head than the bank's peers hold a copy of.
 
+A row that is written again also shows what it was found as: else a balance that somebody has raised would pass for the
+bank's own as soon as the bank itself adds to it.
+
 Bytes, so that anybody can check it with other tools:
 
 - a row is its columns in the schema's order, without the empty ones at its end, as one MessagePack array in the
   shortest form; its digest is its SHA-256. (So a column that is added one day changes no digest of before.)
 - contents are `[atoms, strips]`: the distinct parts of all keys, and for each strip of a table its name, its rows' keys
-  as places in `atoms`, one row after the other, and their digests one after the other;
+  as places in `atoms`, one row after the other, their digests, and for each the first 8 bytes of the digest that it was
+  found with, zeros where it was not looked at; nothing, if that is so of all;
 - a folio's hash is SHA-256 of the hash before, its number and its time, both of 8 bytes, and its contents.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,9 +34,23 @@ GONE = bytes(DIGEST_BYTES)
 Key = tuple[Any, ...]
 Notes = Mapping[str, Mapping[Key, bytes]]
 """What was written: of each strip of a table the rows' keys, and the digest or `GONE`."""
+BEFORE_BYTES = 8
+"""Enough of a digest: there is one row to hit, and it has to be a row that the bank goes on from."""
+UNSEEN = bytes(BEFORE_BYTES)
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[list[Any], list[tuple[str, list[int], bytes]]]).decode
+_decode = msgspec.msgpack.Decoder(tuple[list[Any], list[tuple[str, list[int], bytes, bytes]]]).decode
+
+
+class Written(NamedTuple):
+    """One row in a folio."""
+
+    strip: str
+    key: Key
+    digest: bytes
+    """`GONE`, if it was removed."""
+    before: bytes
+    """Of the digest that it was found with, the first 8 bytes; `UNSEEN`, if it was not looked at."""
 
 
 def digest(row: Sequence[Any]) -> bytes:
@@ -62,27 +80,36 @@ def extended(last: bytes, number: int, at: Instant, contents: bytes) -> bytes:
     return sha256(b"%b%b%b%b" % (last, number.to_bytes(8), at.to_bytes(8), contents)).digest()
 
 
-def contents_of(notes: Notes) -> bytes:
+def contents_of(notes: Notes, before: Notes) -> bytes:
+    """`before`: of each strip, the first bytes of the digests that rows were found with."""
     atoms: dict[Any, int] = {}
     place = atoms.setdefault
-    strips = [
-        (name, [place(atom, len(atoms)) for key in rows for atom in key], b"".join(rows.values()))
-        for name, rows in notes.items()
-    ]
+    strips = []
+    for name, rows in notes.items():
+        places = [place(atom, len(atoms)) for key in rows for atom in key]
+        found = before.get(name)
+        befores = b"" if found is None else b"".join([found.get(key, UNSEEN) for key in rows])
+        strips.append((name, places, b"".join(rows.values()), befores))
     return _encode((list(atoms), strips))
 
 
-def rows_in(contents: bytes) -> Iterator[tuple[str, Key, bytes]]:
-    """What `contents_of` was given: strip, key, digest. Raises ValueError if it was not written by it."""
+def rows_in(contents: bytes) -> Iterator[Written]:
+    """What `contents_of` was given. Raises ValueError if it was not written by it."""
     atoms, strips = _decode(contents)
-    for name, places, digests in strips:
+    for name, places, digests, befores in strips:
         count, rest = divmod(len(digests), DIGEST_BYTES)
         width, odd = divmod(len(places), count) if count else (0, 1)
-        if rest or odd or not width or not all(0 <= place < len(atoms) for place in places):
+        befores = befores or UNSEEN * count
+        fits = not rest and not odd and width and len(befores) == count * BEFORE_BYTES
+        if not fits or not all(0 <= place < len(atoms) for place in places):
             raise ValueError("the contents of a folio do not fit together")
         for row in range(count):
-            key = tuple(atoms[place] for place in places[row * width : (row + 1) * width])
-            yield name, key, digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
+            yield Written(
+                strip=name,
+                key=tuple(atoms[place] for place in places[row * width : (row + 1) * width]),
+                digest=digests[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES],
+                before=befores[row * BEFORE_BYTES : (row + 1) * BEFORE_BYTES],
+            )
 
 
 class SignedHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

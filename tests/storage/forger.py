@@ -34,18 +34,24 @@ class Forger:
             last_of = {
                 (strip, key): number
                 for number, _, _, contents in folios[1:]
-                for strip, key, _ in chain.rows_in(contents)
+                for strip, key, _, _ in chain.rows_in(contents)
             }
+            last: dict[tuple[str, chain.Key], bytes] = {}
             hash = folios[0][2]
             for number, at, _, contents in folios[1:]:
                 notes: dict[str, dict[chain.Key, bytes]] = {}
-                for strip, key, digest in chain.rows_in(contents):
+                befores: dict[str, dict[chain.Key, bytes]] = {}
+                for strip, key, digest, before in chain.rows_in(contents):
                     now = standing.get((strip, key))
                     if last_of[strip, key] == number and now is not None:
                         digest = now
                     if now is not None or digest == chain.GONE:
                         notes.setdefault(strip, {})[key] = digest
-                contents = chain.contents_of(notes)
+                        if before != chain.UNSEEN:
+                            found = last[strip, key][: chain.BEFORE_BYTES]
+                            befores.setdefault(strip, {})[key] = found
+                        last[strip, key] = digest
+                contents = chain.contents_of(notes, befores)
                 hash = chain.extended(hash, number, at, contents)
                 connection.execute(
                     "UPDATE folios SET hash = ?, contents = ? WHERE number = ?", (hash, contents, number)

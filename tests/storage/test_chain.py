@@ -141,6 +141,48 @@ def test_a_row_that_is_put_back_to_what_it_was_before_is_found(full: Connection,
     assert f"payments {question.header.id} was altered after folio" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("forgery", "table"),
+    [
+        ("UPDATE accounts SET balance = balance + 1000 WHERE id LIKE '%2_'", "accounts"),
+        ("UPDATE accounts SET floor = -1000 WHERE id LIKE '%2_'", "accounts"),
+        ("UPDATE payments SET due = due + 1 WHERE state = 'prepared'", "payments"),
+        ("UPDATE secrets SET password_hash = 'hash', email = 'mine' WHERE document = :ana", "secrets"),
+    ],
+)
+def test_what_the_bank_itself_went_on_from_is_found_for_ever(url: str, forgery: str, table: str) -> None:
+    """Its next writing covers the forged row, which is the bank's own from then on."""
+    with closing(Book(url)) as book:
+        one, other = book.open_accounts(100, 100)
+        question = prepare("doubtful", one, 5)
+        book.hear(question)
+        engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+        with engine.begin() as connection:
+            forged = text(forgery).bindparams(**({"ana": ANA} if ":ana" in forgery else {}))
+            assert connection.execute(forged).rowcount == 1
+        book.paid(pay("own", (one, other, 1)))
+        book.hear(tell(question, Decision.COMMIT))
+        book.begin_session(b"hash of a token", verified="hash", rehashed="better")
+        proof = prove(url, A)
+        assert [(found.what, found.table) for found in proof.found] == [(What.WENT_ON, table)]
+        assert "which went on from what it found" in proof.found[0].sentence
+
+
+def test_a_session_that_no_folio_began_is_found_also_when_the_bank_has_ended_it(url: str) -> None:
+    with closing(Book(url)) as book:
+        book.open_accounts(0)
+        engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+        forged = row(schema.sessions, 1)
+        with engine.begin() as connection:
+            connection.execute(
+                schema.sessions.insert().values(
+                    dict(zip(columns(schema.sessions), forged, strict=True)) | {"document": ANA}
+                )
+            )
+        book.wait(book.store.drop_session(forged[0]))
+        assert [found.what for found in prove(url, A).found] == [What.WENT_ON]
+
+
 def test_what_was_removed_by_the_bank_itself_is_no_finding_until_it_is_there_again(
     url: str, book: Book
 ) -> None:
@@ -164,7 +206,7 @@ def test_an_altered_folio_is_found_and_named(full: Connection, forgery: str) -> 
     for number in (3, 4):
         last = full.execute(text(f"SELECT hash FROM folios WHERE number = {number - 1}")).scalar()
         assert isinstance(last, bytes)
-        contents = chain.contents_of({})
+        contents = chain.contents_of({}, {})
         hash = chain.extended(last, number, Instant(0), contents)
         full.execute(text(book_of_two), {"number": number, "hash": hash, "contents": contents})
     assert prove_open(full, A, []).found == []

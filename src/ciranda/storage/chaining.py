@@ -9,6 +9,9 @@ What is in the chain stands in one table below, `STRIPS`. What is not, and why:
 
 Of a payment and an account some columns change again and again, and the others never: the two are two *strips* of the
 table, so that the digest of what changed needs nothing else of the row.
+
+A row that the transaction has read and writes again is noted with what it was found as. If that is not what was written
+last, somebody else has written in between, and the bank has gone on from there.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -106,23 +109,35 @@ class Chaining:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._notes: dict[str, dict[RowKey, bytes]] = {}
-        self.reserve = transaction.reserve
-        self.read = transaction.read
-        self.find = transaction.find
+        self._before: dict[str, dict[RowKey, bytes]] = {}
+        self._found: dict[Table, dict[RowKey, Row]] = {}
+        """The rows that were read: what is written again tells what it was found as."""
         self.rise = transaction.rise
         self.extend = transaction.extend
 
     def close(self, now: Instant) -> None:
         """Writes down what was noted: the last thing of the transaction."""
         if self._notes:
-            self.extend(now, chain.contents_of(self._notes))
+            self.extend(now, chain.contents_of(self._notes, self._before))
 
     def claim(self, table: Table, rows: Sequence[Row]) -> list[Row]:
-        present = self._transaction.claim(table, rows)
+        present = self._look_at(table, self._transaction.claim(table, rows))
         if table in STRIPS:
             known = {key_of(table, row) for row in present}
             self._note(table, [row for row in rows if key_of(table, row) not in known])
         return present
+
+    def reserve(self, table: Table, stubs: Sequence[Row]) -> list[Row]:
+        rows = self._transaction.reserve(table, stubs)
+        # A stub that is there for this transaction only was not found.
+        self._look_at(table, [row for row in rows if row not in stubs])
+        return rows
+
+    def read(self, table: Table, keys: Iterable[RowKey]) -> list[Row]:
+        return self._look_at(table, self._transaction.read(table, keys))
+
+    def find(self, table: Table, column: str, value: str) -> list[Row]:
+        return self._look_at(table, self._transaction.find(table, column, value))
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         self._transaction.insert(table, rows)
@@ -136,20 +151,26 @@ class Chaining:
         self._transaction.change(table, names, rows)
         if rows and table in STRIPS and table is not schema.sessions:
             assert (table, names) in _MOVES, f"{names} of {table.name} are no strip of it"
-            strip = STRIPS[table][1]
-            self._note_in(strip, rows, rows)
+            self._note_in(STRIPS[table][1], rows, rows)
 
     def delete(self, table: Table, keys: Iterable[RowKey]) -> None:
         keys = list(keys)
         self._transaction.delete(table, keys)
         if keys and table in _REMOVABLE:
-            notes = self._notes.setdefault(STRIPS[table][0].name, {})
-            notes.update(dict.fromkeys(map(tuple, keys), chain.GONE))
+            (strip,) = STRIPS[table]
+            self._notes.setdefault(strip.name, {}).update(dict.fromkeys(keys, chain.GONE))
+            self._note_before(strip, keys)
 
     def note_violations(self, rows: Sequence[Row]) -> None:
         self._transaction.note_violations(rows)
         if rows:
             self._note_in(STRIPS[schema.violations][0], rows, rows)
+
+    def _look_at(self, table: Table, rows: list[Row]) -> list[Row]:
+        if rows and table in STRIPS:
+            width = STRIPS[table][0].width
+            self._found.setdefault(table, {}).update([(row[:width], row) for row in rows])
+        return rows
 
     def _note(self, table: Table, rows: Sequence[Row]) -> None:
         if rows:
@@ -157,6 +178,18 @@ class Chaining:
                 self._note_in(strip, rows, rows if strip.take is None else map(strip.take, rows))
 
     def _note_in(self, strip: Strip, rows: Sequence[Row], parts: Iterable[Row]) -> None:
-        notes, width = self._notes.setdefault(strip.name, {}), strip.width
-        for row, part in zip(rows, parts, strict=True):
-            notes[row[:width]] = chain.digest(part)
+        width = strip.width
+        keys = [row[:width] for row in rows]
+        self._notes.setdefault(strip.name, {}).update(zip(keys, map(chain.digest, parts), strict=True))
+        self._note_before(strip, keys)
+
+    def _note_before(self, strip: Strip, keys: Sequence[RowKey]) -> None:
+        found = self._found.get(strip.table)
+        if found is None:
+            return
+        before, take = self._before.setdefault(strip.name, {}), strip.take
+        for key in keys:
+            row = found.get(key)
+            if row is not None:
+                part = row if take is None else take(row)
+                before[key] = chain.digest(part)[: chain.BEFORE_BYTES]

@@ -41,6 +41,8 @@ class What(StrEnum):
     HEAD = "head"
     """The bank signed another hash for this folio, and a peer has the copy."""
     ALTERED = "altered"
+    WENT_ON = "went on"
+    """The row was altered, and the bank, which could not know, has written it again since."""
     REMOVED = "removed"
     INSERTED = "inserted"
 
@@ -67,6 +69,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
                 return f"folio {self.folio}{when} does not follow from the one before"
             case What.HEAD:
                 return f"folio {self.folio} is not what {self.holder} has the bank's signature{when} for"
+            case What.WENT_ON:
+                return f"{row} was altered before folio {self.folio}{when}, which went on from what it found"
             case What.INSERTED:
                 return f"{row} was inserted: no folio wrote it"
             case _:
@@ -199,7 +203,8 @@ class _Reading:
         try:
             if number == 0:
                 return expected == 0 and stored == chain.first(self._bank) and contents == b""
-            self._notes.wrote(number, chain.rows_in(contents))
+            for found in self._notes.wrote(number, chain.rows_in(contents)):
+                self._add(msgspec.structs.replace(found, at=at))
             return bool(expected == number and stored == chain.extended(last, number, at, contents))
         except (ValueError, TypeError, KeyError, OverflowError):
             return False
@@ -258,12 +263,20 @@ class _Notes:
     def close(self) -> None:
         self._file.close()
 
-    def wrote(self, folio: int, rows: Iterable[tuple[str, chain.Key, bytes]]) -> None:
-        """Raises KeyError for what this version of Ciranda does not know, ValueError."""
-        self._file.executemany(
-            "INSERT OR REPLACE INTO written VALUES (?, ?, ?, ?, ?)",
-            [(*self._place(strip, key), digest, folio) for strip, key, digest in rows],
-        )
+    def wrote(self, folio: int, rows: Iterable[chain.Written]) -> list[Found]:
+        """Takes in a folio's rows; those that the folio found otherwise than the chain left them.
+
+        Raises KeyError for what this version of Ciranda does not know, ValueError."""
+        noted, found = [], []
+        for row in rows:
+            place = self._place(row.strip, row.key)
+            noted.append((*place, row.digest, folio))
+            if row.before != chain.UNSEEN or row.digest == chain.GONE:
+                last = self._file.execute(_LAST, place).fetchone()
+                if last is None or row.before not in (chain.UNSEEN, last[0][: chain.BEFORE_BYTES]):
+                    found.append(Found(what=What.WENT_ON, folio=folio, table=place[0], key=row.key))
+        self._file.executemany("INSERT OR REPLACE INTO written VALUES (?, ?, ?, ?, ?)", noted)
+        return found
 
     def _place(self, strip: str, key: chain.Key) -> tuple[str, int, bytes]:
         table, part, width = self._places[strip]
@@ -290,6 +303,7 @@ class _Notes:
             yield Found(what=What(what), folio=folio, table=table, key=tuple(chain.unpacked(key)))
 
 
+_LAST = "SELECT digest FROM written WHERE name = ? AND part = ? AND key = ?"
 _DIFFERENCES = """
     SELECT * FROM (
     SELECT name, key, 'altered' AS what, max(written.folio) AS folio

@@ -116,13 +116,6 @@ def between(number: int, accounts: int) -> bytes:
     return payment(number, account(HERE, source), account(THERE, target))
 
 
-def there_and_back(number: int, accounts: int) -> bytes:
-    """By turns from one bank to the other and back: request n is for bank n % 2."""
-    source, target = scatter(number, accounts)
-    payer, payee = (HERE, THERE) if number % 2 == 0 else (THERE, HERE)
-    return payment(number, account(payer, source), account(payee, target))
-
-
 def listen() -> socket.socket:
     """On a free port of 127.0.0.1."""
     listener = socket.socket()

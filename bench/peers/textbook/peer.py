@@ -17,9 +17,9 @@ from bench.peers.peers import (
     Site,
     account,
     address_of,
+    between,
     listen,
     process,
-    there_and_back,
     wait_until_it_answers,
 )
 from bench.peers.textbook.bank import PEER_S, Book
@@ -47,9 +47,9 @@ def start(site: Site) -> Iterator[Running]:
         for address in addresses.values():
             wait_until_it_answers(address)
         yield Running(
-            addresses=(addresses[HERE], addresses[THERE]),
+            addresses=(addresses[HERE],),
             pids=tuple(pids),
-            request=partial(there_and_back, accounts=site.accounts),
+            request=partial(between, accounts=site.accounts),
             money=partial(money, list(books.values())),
         )
 

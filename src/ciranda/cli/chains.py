@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from rich.console import Group
 from rich.text import Text
 
@@ -19,7 +20,7 @@ from ciranda.identity import Ispb, parse_ispb
 from ciranda.instant import parse_rfc3339, rfc3339
 from ciranda.roster import Roster
 from ciranda.settings import BANK, CONSORTIUM, Book, SettingsError, book_of, load_consortium
-from ciranda.storage.proof import Proof, Unreadable, kept_copies, prove
+from ciranda.storage.proof import Found, Proof, Unreadable, What, kept_copies, prove
 from ciranda.wire.head import is_signed
 
 TOLD_MAX = 20
@@ -36,13 +37,16 @@ class Chains(msgspec.Struct, frozen=True, kw_only=True):
     """Copies that the bank which they name has not signed: they prove nothing against it, and somebody made them up."""
     unknown: list[Head]
     """Copies signed with a key that the roster does not have, or not any more; compared all the same."""
+    unproven: list[Found]
+    """Where such a copy is not what the chain has. Anybody can make a key: by itself it proves nothing against a bank."""
 
     @property
     def code(self) -> int:
-        """0: all holds. 1: something does not. 2: a database could not be read."""
-        if self.unsigned or any(proof.found for proof in self.proofs):
+        """0: all holds. 1: something does not. 2: it cannot be told: a database was not read, or a key is not known."""
+        # What is only counted counts too: made-up copies cannot crowd out what is found.
+        if self.unsigned or any(proof.found or proof.more for proof in self.proofs):
             return 1
-        return 2 if self.unread else 0
+        return 2 if self.unread or self.unproven else 0
 
 
 def examine(place: Path, files: Sequence[Path]) -> tuple[Chains, Roster]:
@@ -59,20 +63,25 @@ def examine(place: Path, files: Sequence[Path]) -> tuple[Chains, Roster]:
             unread[book.ispb] = str(error)
     copies = list(dict.fromkeys(copies))
     signed = [copy for copy in copies if is_signed(copy.head)]
+    unknown = [copy for copy in signed if not _is_known(copy.head, roster)]
     proofs: list[Proof] = []
+    unproven: list[Found] = []
     for book in books:
         if book.ispb in unread:
             continue
         try:
             held = [copy for copy in signed if copy.head.bank == book.ispb]
-            proofs.append(prove(book.database, book.ispb, held))
+            proof, doubtful = _weighed(prove(book.database, book.ispb, held), unknown)
+            proofs.append(proof)
+            unproven += doubtful
         except Unreadable as error:
             unread[book.ispb] = str(error)
     chains = Chains(
         proofs=proofs,
         unread=unread,
         unsigned=[_head(copy) for copy in copies if not is_signed(copy.head)],
-        unknown=[_head(copy) for copy in signed if not _is_known(copy.head, roster)],
+        unknown=[_head(copy) for copy in unknown],
+        unproven=unproven,
     )
     return chains, roster
 
@@ -96,6 +105,19 @@ def _books(place: Path) -> tuple[Roster, list[Book], dict[str, str]]:
 def _is_known(head: SignedHead, roster: Roster) -> bool:
     member = roster.members.get(head.bank)
     return member is not None and head.public_key in member.public_keys
+
+
+def _weighed(proof: Proof, unknown: Sequence[Copy]) -> tuple[Proof, list[Found]]:
+    """The proof without what only copies under unknown keys say; and that."""
+    doubtful = {
+        (copy.holder, copy.head.number, copy.head.at) for copy in unknown if copy.head.bank == proof.bank
+    }
+    unproven = [
+        found
+        for found in proof.found
+        if found.what is What.HEAD and (found.holder, found.folio, found.at) in doubtful
+    ]
+    return replace(proof, found=[found for found in proof.found if found not in unproven]), unproven
 
 
 # Heads as `ciranda peer heads --json` writes them.
@@ -169,6 +191,12 @@ def told(chains: Chains, roster: Roster) -> Group:
             f"a head of {name(head.bank)}, folio {head.number}, in the hands of {name(head.holder)}, has not its signature"
         )
         for head in chains.unsigned[:TOLD_MAX]
+    ]
+    lines += [
+        _finding(
+            f"{found.holder} shows another folio {found.folio}, under a key that the roster does not have"
+        )
+        for found in chains.unproven[:TOLD_MAX]
     ]
     if chains.unknown:
         lines.append(

@@ -76,6 +76,9 @@ class HeadKeeper:
             log.warning("head_not_signed", peer=peer, number=shown.head.number)
         elif copy is not None and _contradicts(copy, shown.head.number, shown.hash):
             await self._dispute(self._bank.ispb, copy, shown.hash)
+        elif copy is not None and shown.head.number == copy.number and shown.head.hash != copy.hash:
+            # Whatever it says of the copy, it has signed two histories.
+            await self._dispute(self._bank.ispb, copy, shown.head.hash)
         elif copy is None or shown.head.number > copy.number:
             now = self._clock.now()
             await self._store.keep_head(shown.head, now, forget_before=later(now, -KEPT_MS))

@@ -14,10 +14,11 @@ from contextlib import closing, contextmanager
 from enum import StrEnum
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -33,6 +34,10 @@ SHOWN_MAX = 100
 """Of what is found so much is told; the rest is counted."""
 _AT_ONCE = 1_000
 _FOLIOS_AT_ONCE = 20
+_TIME_MAX = 253_402_300_799_999
+"""The end of the year 9999: what no bank's clock has shown is told without a time."""
+_SAYING_THE_SAME = {"violations"}
+"""Strips that may have a row twice; of all others a key has one row, whatever has become of the table's own key."""
 
 
 class What(StrEnum):
@@ -124,20 +129,18 @@ def kept_copies(url: str) -> list[Copy]:
 
 def copies_in(connection: Connection) -> list[Copy]:
     """The same, over a connection."""
-    return [
-        Copy(
-            holder=row[6],
-            head=SignedHead(
-                bank=row[0],
-                number=row[1],
-                hash=bytes(row[2]),
-                at=row[3],
-                public_key=bytes(row[4]),
-                signature=bytes(row[5]),
-            ),
-        )
-        for row in connection.exec_driver_sql(_COPIES)
-    ]
+    return [_copy(row[6], tuple(row[:6])) for row in connection.exec_driver_sql(_COPIES)]
+
+
+def _copy(holder: Ispb, row: Sequence[Any]) -> Copy:
+    try:
+        named = dict(zip(("bank", "number", "hash", "at", "public_key", "signature"), row, strict=True))
+        head = msgspec.convert(named, SignedHead, builtin_types=(bytes,))
+        if _time(head.at) is None:
+            raise ValueError(head.at)
+    except ValueError as error:
+        raise Unreadable("a copy of a head, in heads or disputes, is none: somebody altered it") from error
+    return Copy(holder=holder, head=head)
 
 
 _COPIES = (
@@ -173,7 +176,7 @@ class _Reading:
             bank=self._bank,
             head=number,
             hash=hash.hex(),
-            at=at,
+            at=_time(at) or Instant(0),
             rows=rows,
             copies=len(self._copies),
             found=self._found,
@@ -188,7 +191,7 @@ class _Reading:
             "folios", ("number", "at", "hash", "contents"), "number"
         ):
             if not self._follows(expected, number, at, hash, stored, contents):
-                self._add(Found(what=What.FOLIO, folio=number, at=at))
+                self._add(Found(what=What.FOLIO, folio=number, at=_time(at)))
             # Once it is broken it is followed from what stands there, so that one break is found once.
             hash, expected = stored, number + 1
             for copy in self._held.get(number, ()):
@@ -206,7 +209,8 @@ class _Reading:
             for found in self._notes.wrote(number, chain.rows_in(contents)):
                 self._add(msgspec.structs.replace(found, at=at))
             return bool(expected == number and stored == chain.extended(last, number, at, contents))
-        except (ValueError, TypeError, KeyError, OverflowError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            # Whatever stands there instead, of whatever type and however deep: it was not written so.
             return False
 
     def _read_rows(self) -> int:
@@ -228,7 +232,9 @@ class _Reading:
     def _written_at(self, folio: int | None) -> Instant | None:
         if folio is None:
             return None
-        return self._connection.exec_driver_sql(f"SELECT at FROM folios WHERE number = {folio}").scalar()
+        return _time(
+            self._connection.exec_driver_sql(f"SELECT at FROM folios WHERE number = {folio}").scalar()
+        )
 
     def _contradicted(self, copy: Copy) -> None:
         self._add(Found(what=What.HEAD, folio=copy.head.number, at=copy.head.at, holder=copy.holder))
@@ -290,9 +296,8 @@ class _Notes:
         count = 0
         while some := list(islice(rows, _AT_ONCE)):
             count += len(some)
-            # What says the same twice, as violations may, is one.
             self._file.executemany(
-                "INSERT OR IGNORE INTO standing VALUES (?, ?, ?, ?, NULL)",
+                _STANDS_AGAIN if strip in _SAYING_THE_SAME else _STANDS_ONCE,
                 [(table, part, chain.packed(row[:width]), chain.digest(row)) for row in some],
             )
         return count
@@ -304,6 +309,12 @@ class _Notes:
 
 
 _LAST = "SELECT digest FROM written WHERE name = ? AND part = ? AND key = ?"
+_STANDS_AGAIN = "INSERT OR IGNORE INTO standing VALUES (?, ?, ?, ?, NULL)"
+# A second row under one key, in a table whose own key somebody took away: as neither of the two it was written.
+_STANDS_ONCE = """
+    INSERT INTO standing VALUES (?, ?, ?, ?, NULL) ON CONFLICT (name, key, part) DO UPDATE SET digest = x''
+"""
+
 _DIFFERENCES = """
     SELECT * FROM (
     SELECT name, key, 'altered' AS what, max(written.folio) AS folio
@@ -333,8 +344,12 @@ def _reading(url: str) -> Iterator[Connection]:
         )
     else:
         file = make_url(url).database
+        # Whatever the file's name: what means something in a URI is quoted.
+        only_read = URL.create(
+            "sqlite", database=f"file:{quote(file or '')}", query={"mode": "ro", "uri": "true"}
+        )
         engine = sqlite_reader(
-            create_engine(f"sqlite:///file:{file}?mode=ro&uri=true", poolclass=NullPool),
+            create_engine(only_read, poolclass=NullPool),
             "PRAGMA busy_timeout=5000",
         )
         event.listen(engine, "connect", _read_any_text)
@@ -345,6 +360,11 @@ def _reading(url: str) -> Iterator[Connection]:
 def _read_any_text(connection: Any, _record: Any) -> None:
     """A text that is none is not the end of the reading: it was not written so, and is found."""
     connection.text_factory = lambda raw: raw.decode(errors="replace")
+
+
+def _time(at: Any) -> Instant | None:
+    """None: no time that a bank has ever written."""
+    return Instant(at) if isinstance(at, int) and 0 <= at <= _TIME_MAX else None
 
 
 def _shown(part: Any) -> str:

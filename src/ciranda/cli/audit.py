@@ -78,7 +78,8 @@ def audit(
     it. The first that was altered, removed or inserted is named. The chains' heads are compared with the copies that
     the banks hold of each other's.
 
-    Exit code 0 if all holds, 1 if something does not, 2 if a bank could not be asked or its database not be read.
+    Exit code 0 if all holds, 1 if something does not, 2 if a bank could not be asked, its database not be
+    read, or a copy not be proved to be the bank's own.
 
     Example: ciranda audit ./consortium --json
 

@@ -323,7 +323,8 @@ class Store(Protocol):
         ...
 
     async def keep_head(self, head: SignedHead, now: Instant, forget_before: Instant) -> None:
-        """Keeps a copy, the only one of this hour, and forgets those of hours before that time."""
+        """Keeps a copy, unless there is one of this number; forgets those from before that time, and of each hour more than
+        a day ago all but the last."""
         ...
 
     async def kept_heads(self, bank: Ispb, limit: int, before: int | None) -> list[SignedHead]:

@@ -190,6 +190,6 @@ def test_what_was_kept_of_a_peer_can_be_read_by_anybody_with_the_file(tmp_path: 
         await exchange(banks, A)
         with closing(sqlite3.connect(banks.folder / f"{A}.db")) as connection:
             rows = connection.execute("SELECT ispb, length(signature) FROM heads").fetchall()
-        assert rows == [(B, 64)]
+        assert set(rows) == {(B, 64)}
 
     run(tmp_path, story)

@@ -523,8 +523,8 @@ FAULTS = (
         changes=(
             Change(
                 "storage.chaining:Chaining.change",
-                "self._note_in(strip, rows, rows)",
-                "self._note_in(strip, rows[:1], rows[:1])",
+                "self._note_in(STRIPS[table][1], rows, rows)",
+                "self._note_in(STRIPS[table][1], rows[:1], rows[:1])",
             ),
         ),
         within=5,

@@ -341,19 +341,33 @@ def test_a_chain_that_was_cut_is_found_by_a_copy(sqlite_url: str, victim: Book) 
 
 
 def test_of_each_hour_the_last_copy_is_kept_and_of_old_ones_none(book: Book) -> None:
-    hour, year = 3_600_000, 366 * 24 * 3_600_000
+    minute, hour, day = 60_000, 3_600_000, 24 * 3_600_000
+    begin = NOW // hour * hour
 
     def keep(number: int, at: int) -> None:
         head = replace(head_of(book, B), number=number)
-        book.wait(book.store.keep_head(head, Instant(at), forget_before=Instant(at - year)))
+        book.wait(book.store.keep_head(head, Instant(at), forget_before=Instant(at - 366 * day)))
 
-    for number, at in ((1, NOW), (3, NOW + 1), (2, NOW + 2), (5, NOW + hour), (9, NOW + 2 * hour)):
+    def kept(limit: int = 10, before: int | None = None) -> list[int]:
+        return [head.number for head in book.wait(book.store.kept_heads(B, limit, before))]
+
+    for number, at in ((1, begin), (3, begin + minute), (5, begin + 59 * minute), (7, begin + hour)):
         keep(number, at)
-    numbers = [head.number for head in book.wait(book.store.kept_heads(B, 10, None))]
-    assert numbers == [9, 5, 3]
-    assert [head.number for head in book.wait(book.store.kept_heads(B, 1, 9))] == [5]
-    keep(11, NOW + year + hour + 1)
-    assert [head.number for head in book.wait(book.store.kept_heads(B, 10, None))] == [11, 9]
+    assert kept() == [7, 5, 3, 1], "all of a day are kept"
+    assert kept(1, 7) == [5]
+    keep(9, begin + day + hour - 1)
+    assert kept() == [9, 7, 5, 3, 1]
+    keep(11, begin + day + hour)
+    assert kept() == [11, 9, 7, 5], "of each hour before, the last"
+    keep(13, begin + 366 * day + hour)
+    assert kept() == [13, 11, 9, 7], "and what is older than a year is forgotten"
+
+
+def test_no_copy_is_replaced_by_what_a_bank_says_later(book: Book) -> None:
+    for at, hash in ((NOW, bytes(32)), (NOW + 1, bytes([1]) * 32)):
+        head = replace(head_of(book, B), number=4, hash=hash)
+        book.wait(book.store.keep_head(head, Instant(at), forget_before=Instant(0)))
+    assert [head.hash for head in book.wait(book.store.kept_heads(B, 10, None))] == [bytes(32)]
 
 
 def test_a_dispute_is_written_down_once(url: str, book: Book) -> None:

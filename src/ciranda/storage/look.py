@@ -463,15 +463,24 @@ def chain(connection: Connection, number: int | None) -> tuple[int, bytes, bytes
 
 def kept_heads(connection: Connection, bank: Ispb, limit: int, before: int | None) -> list[SignedHead]:
     heads = schema.heads.c
-    query = select(schema.heads).where(heads.ispb == bank).order_by(heads.hour.desc()).limit(limit)
+    query = select(schema.heads).where(heads.ispb == bank).order_by(heads.number.desc()).limit(limit)
     if before is not None:
         query = query.where(heads.number < before)
     return list(map(HEADS.from_row, _all(connection, query)))
 
 
-def old_heads(connection: Connection, bank: Ispb, before: Instant) -> list[tuple[Ispb, int]]:
-    heads = schema.heads.c
-    return _all(connection, select(heads.ispb, heads.hour).where(heads.ispb == bank, heads.kept_at < before))
+def old_heads(
+    connection: Connection, bank: Ispb, before: Instant, thinned: tuple[Instant, Instant]
+) -> list[tuple[Ispb, int]]:
+    """The keys of those kept before a time; and, of an hour that lies between two times, of all but the last."""
+    heads, other = schema.heads.c, schema.heads.alias("other").c
+    begins, ends = thinned
+    later = select(other.number).where(
+        other.ispb == bank, other.number > heads.number, other.kept_at >= begins, other.kept_at < ends
+    )
+    thin = and_(heads.kept_at >= begins, heads.kept_at < ends, later.exists())
+    query = select(heads.ispb, heads.number).where(heads.ispb == bank, or_(heads.kept_at < before, thin))
+    return _all(connection, query)
 
 
 def disputes(connection: Connection, limit: int) -> list[Dispute]:

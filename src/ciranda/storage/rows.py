@@ -380,7 +380,7 @@ def _head_to_row(head: SignedHead) -> Row:
 
 def _head_from_row(row: Sequence[Any]) -> SignedHead:
     """Of a row of `heads`."""
-    return _signed(row[0], row[2:7])
+    return _signed(row[0], row[1:6])
 
 
 def _signed(bank: Ispb, row: Sequence[Any]) -> SignedHead:
@@ -453,6 +453,6 @@ OPERATORS: Shape[Operator] = Shape(
 PROPOSALS: Shape[Proposal] = Shape(schema.proposals, _proposal_to_row, _proposal_from_row)
 ACTIONS: Shape[Action] = Shape(schema.actions, _action_to_row, _action_from_row)
 HEADS: Shape[SignedHead] = Shape(schema.heads, _head_to_row, _head_from_row)
-"""To what a copy says, without the hour's place before it and the time after it."""
+"""To what a copy says, without whose it is before it and the time after it."""
 DISPUTES: Shape[Dispute] = Shape(schema.disputes, _dispute_to_row, _dispute_from_row)
 SECOND_FACTORS: Shape[SecondFactor] = Shape(schema.second_factors, _factor_to_row, _factor_from_row)

@@ -407,17 +407,17 @@ heads = Table(
     "heads",
     metadata,
     Column("ispb", TEXT, nullable=False),
-    Column("hour", BigInteger, nullable=False),
     Column("number", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("public_key", LargeBinary, nullable=False),
     Column("kept_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("ispb", "hour"),
+    PrimaryKeyConstraint("ispb", "number"),
     sqlite_with_rowid=False,
 )
-"""The peers' chain heads, as they signed them: of each hour the last, for a year. The signature guards each copy."""
+"""The peers' chain heads, as they signed them: all of a day, and of each hour before the last, for a year. None is ever
+replaced, whatever the peer says later; the signature guards each."""
 
 disputes = Table(
     "disputes",

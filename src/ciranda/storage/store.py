@@ -64,6 +64,7 @@ CONFLICT_TRIES = 20
 FORGET_AT_ONCE = 5_000
 SESSIONS_REMEMBERED = 50_000
 HOUR_MS = 60 * 60 * 1000
+DAY_MS = 24 * HOUR_MS
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -425,14 +426,15 @@ class SqlStore:
         return newest[0] if newest else None
 
     async def keep_head(self, head: SignedHead, now: Instant, forget_before: Instant) -> None:
-        old = await self._look(lambda connection: look.old_heads(connection, head.bank, forget_before))
+        # The last whole hour that has become a day old.
+        ends = Instant((now - DAY_MS) // HOUR_MS * HOUR_MS)
+        thinned = (later(ends, -HOUR_MS), ends)
+        old = await self._look(
+            lambda connection: look.old_heads(connection, head.bank, forget_before, thinned)
+        )
 
         def keep(transaction: Transaction) -> tuple[None, int]:
-            place = (head.bank, now // HOUR_MS)
-            row = HEADS.to_row(head)
-            taken = transaction.claim(schema.heads, [(*place, *row, now)])
-            if taken and taken[0][2] < head.number:
-                transaction.upsert(schema.heads, [(*place, *row, now)])
+            transaction.claim(schema.heads, [(head.bank, *HEADS.to_row(head), now)])
             transaction.delete(schema.heads, old)
             # It is a copy of what another bank says, and raises no height.
             return None, 0

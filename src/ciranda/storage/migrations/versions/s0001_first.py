@@ -377,14 +377,13 @@ def upgrade() -> None:
     op.create_table(
         "heads",
         sa.Column("ispb", TEXT, nullable=False),
-        sa.Column("hour", sa.BigInteger(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("kept_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("ispb", "hour"),
+        sa.PrimaryKeyConstraint("ispb", "number"),
         sqlite_with_rowid=False,
     )
     op.create_table(

@@ -142,6 +142,12 @@ def test_whatever_is_tampered_with_is_named(
     assert named in ran.out, ran.out
 
 
+def test_banks_that_were_never_served_have_nothing_to_be_found(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--banks", "2"]).exit_code == 0
+    told = Ran(tmp_path / "new")
+    assert told.code == 0, told.out
+
+
 def test_the_first_of_several_is_named_first(victim: Victim) -> None:
     for name in ("%third", "%first", "%second"):
         victim.forger.do("UPDATE payments SET description = 'x' WHERE id LIKE ?", name)

@@ -197,7 +197,8 @@ class _Reading:
             for copy in self._held.get(number, ()):
                 if copy.head.hash != stored:
                     self._contradicted(copy)
-        if expected == 0:
+        if expected == 0 and list(self._rows("bank", ("ispb",))):
+            # A database that no bank has ever opened has no chain yet; whatever rows it has are inserted ones.
             self._add(Found(what=What.FOLIO, folio=0))
         return number, at, hash
 

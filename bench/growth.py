@@ -20,7 +20,7 @@ from rich.table import Table
 from ciranda.bench.circle import Plan, circle
 from ciranda.bench.conditions import conditions
 from ciranda.bench.figures import Figures, medians
-from ciranda.bench.workloads.batch import BATCH
+from ciranda.bench.workloads.batch import BATCH, SIZE
 from ciranda.bench.workloads.inside import ACCOUNTS, INSIDE
 from ciranda.bench.workloads.workload import Options
 from ciranda.cli.measuring import TOOLS
@@ -55,7 +55,7 @@ async def grow(
         paid = 0
         while paid < payments:
             past = await BATCH.run(banks[OLD], Options(seconds=grow_s, warm_up=0))
-            paid += past.outcomes.get("200", 0) * 1_000
+            paid += past.outcomes.get("200", 0) * SIZE
             tell(f"{paid:,} payments")
         done: dict[str, list[Figures]] = {NEW: [], OLD: []}
         for round in range(1, runs + 1):

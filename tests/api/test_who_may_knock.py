@@ -15,10 +15,10 @@ from ciranda.agreement.height import NOTHING, Height
 from ciranda.agreement.message import Answer, Probe, Question, QuestionBatch, Up
 from ciranda.api.peer_messages import PeerListener
 from ciranda.identity import Ispb
-from ciranda.roster import Member, Roster
 from ciranda.wire.problem import Problem
 from ciranda.wire.signature import METHOD, PATH, Seal
 from tests.api.test_who_may import ROWS
+from tests.members import roster_of
 
 A, B, C = (Ispb(f"1000000{number}") for number in (1, 2, 3))
 KEYS = {bank: Ed25519PrivateKey.generate() for bank in (A, B, C)}
@@ -27,25 +27,7 @@ BODY = msgspec.json.encode(
     QuestionBatch(sender=A, receiver=B, height=NOTHING, seen=NOTHING, questions=(Probe(),))
 )
 
-ROSTER = Roster(
-    name="Circle",
-    currency="BRL",
-    version=1,
-    witnesses=1,
-    deadline_ms=5_000,
-    members={
-        bank: Member(
-            ispb=bank,
-            name=f"Bank {bank}",
-            slug=bank,
-            public_url="http://127.0.0.1",
-            peer_url="http://127.0.0.1",
-            public_key=key.public_key().public_bytes_raw(),
-            credit_limit=0,
-        )
-        for bank, key in KEYS.items()
-    },
-)
+ROSTER = roster_of(KEYS)
 
 Headers = dict[str, str]
 

@@ -38,9 +38,10 @@ from ciranda.peers.http import SILENCE_S, HttpPeers
 from ciranda.peers.outbox import BATCH_BYTES_MAX, BATCH_MAX, CARRIERS_MAX
 from ciranda.peers.transport import HttpTransport
 from ciranda.ports import PeerUnreachable, Unavailable
-from ciranda.roster import Member, Roster
+from ciranda.roster import Roster
 from ciranda.wire.messages import BODY_MAX, encode_batch, encode_question
 from ciranda.wire.signature import PATH, Seal
+from tests.members import roster_of
 
 A, B, C = Ispb("10000001"), Ispb("10000002"), Ispb("10000003")
 NOW = 1_800_000_000
@@ -133,25 +134,7 @@ def bound_socket(port: int = 0) -> socket.socket:
 
 
 def roster_at(port: int) -> Roster:
-    return Roster(
-        name="Circle",
-        currency="BRL",
-        version=1,
-        witnesses=1,
-        deadline_ms=5_000,
-        members={
-            bank: Member(
-                ispb=bank,
-                name=f"Bank {bank}",
-                slug=bank,
-                public_url="http://127.0.0.1",
-                peer_url=f"http://127.0.0.1:{port}",
-                public_key=key.public_key().public_bytes_raw(),
-                credit_limit=0,
-            )
-            for bank, key in KEYS.items()
-        },
-    )
+    return roster_of(KEYS, f"http://127.0.0.1:{port}")
 
 
 @asynccontextmanager

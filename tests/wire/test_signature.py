@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ciranda.identity import Ispb
-from ciranda.roster import Member, Roster
 from ciranda.wire.signature import METHOD, PATH, TAG, WINDOW_S, BadSignature, Seal
+from tests.members import roster_of
 
 A, B, C = Ispb("10000001"), Ispb("10000002"), Ispb("10000003")
 NOW = 1_800_000_000
@@ -24,25 +24,7 @@ BODY = b'{"sender":"10000001"}'
 KEYS = {bank: Ed25519PrivateKey.from_private_bytes(bank.encode() * 4) for bank in (A, B, C)}
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"stranger" * 4)
 
-ROSTER = Roster(
-    name="Circle",
-    currency="BRL",
-    version=1,
-    witnesses=1,
-    deadline_ms=5_000,
-    members={
-        bank: Member(
-            ispb=bank,
-            name=f"Bank {bank}",
-            slug=bank,
-            public_url="http://127.0.0.1",
-            peer_url="http://127.0.0.1",
-            public_key=key.public_key().public_bytes_raw(),
-            credit_limit=0,
-        )
-        for bank, key in KEYS.items()
-    },
-)
+ROSTER = roster_of(KEYS)
 
 
 def seal(bank: Ispb, key: Ed25519PrivateKey | None = None) -> Seal:

@@ -21,7 +21,7 @@ from ciranda.instant import parse_rfc3339, rfc3339
 from ciranda.roster import Roster
 from ciranda.settings import BANK, CONSORTIUM, Book, SettingsError, book_of, load_consortium
 from ciranda.storage.proof import Found, Proof, Unreadable, What, kept_copies, prove
-from ciranda.wire.head import is_signed
+from ciranda.wire.head import is_known, is_signed
 
 TOLD_MAX = 20
 """Of what was found in one bank so much is told to a person; --json tells more."""
@@ -61,9 +61,10 @@ def examine(place: Path, files: Sequence[Path]) -> tuple[Chains, Roster]:
             copies += kept_copies(book.database)
         except Unreadable as error:
             unread[book.ispb] = str(error)
-    copies = list(dict.fromkeys(copies))
-    signed = [copy for copy in copies if is_signed(copy.head)]
-    unknown = [copy for copy in signed if not _is_known(copy.head, roster)]
+    # Verifying is dear: once for each.
+    verified = {copy: is_signed(copy.head) for copy in dict.fromkeys(copies)}
+    signed = [copy for copy, good in verified.items() if good]
+    unknown = [copy for copy in signed if not is_known(copy.head, roster)]
     proofs: list[Proof] = []
     unproven: list[Found] = []
     for book in books:
@@ -79,7 +80,7 @@ def examine(place: Path, files: Sequence[Path]) -> tuple[Chains, Roster]:
     chains = Chains(
         proofs=proofs,
         unread=unread,
-        unsigned=[_head(copy) for copy in copies if not is_signed(copy.head)],
+        unsigned=[_head(copy) for copy, good in verified.items() if not good],
         unknown=[_head(copy) for copy in unknown],
         unproven=unproven,
     )
@@ -100,11 +101,6 @@ def _books(place: Path) -> tuple[Roster, list[Book], dict[str, str]]:
         except SettingsError as error:
             unread[member.ispb] = str(error)
     return roster, books, unread
-
-
-def _is_known(head: SignedHead, roster: Roster) -> bool:
-    member = roster.members.get(head.bank)
-    return member is not None and head.public_key in member.public_keys
 
 
 def _weighed(proof: Proof, unknown: Sequence[Copy]) -> tuple[Proof, list[Found]]:

@@ -45,8 +45,6 @@ from ciranda.refusal import Code, Refusal
 
 LIES_MAX = 1_000
 """Violations of one bank in a minute. Each is written down for ever, so what comes after them is put off unread."""
-
-
 TURNS_MAX = 400
 """Questions of one bank that are answered, or wait to be written, at once. Well under what the batches' queue takes before
 customers are sent away: no bank fills it alone."""

@@ -77,10 +77,8 @@ class Operators:
         operator = None if written is None else await self._store.operator(written[1])
         if operator is None:
             return None
-        now, was_theirs = (
-            self._clock.now(),
-            hmac.compare_digest(sha256(token.encode()).digest(), operator.token_hash),
-        )
+        now = self._clock.now()
+        was_theirs = hmac.compare_digest(sha256(token.encode()).digest(), operator.token_hash)
         if was_theirs and now - self._refused_at.get(operator.name, Instant(0)) >= REFUSED_AGAIN_MS:
             self._refused_at[operator.name] = now
             await self._act(operator.name, Trespass(route=route))

@@ -32,8 +32,13 @@ class Hand:
         return replace(head, signature=self._key.sign(head.text))
 
     def is_of_member(self, head: SignedHead) -> bool:
-        member = self._roster.members.get(head.bank)
-        return member is not None and head.public_key in member.public_keys and is_signed(head)
+        return is_known(head, self._roster) and is_signed(head)
+
+
+def is_known(head: SignedHead, roster: Roster) -> bool:
+    """Whether the key that the head names is one of its bank's."""
+    member = roster.members.get(head.bank)
+    return member is not None and head.public_key in member.public_keys
 
 
 def is_signed(head: SignedHead) -> bool:

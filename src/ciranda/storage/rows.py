@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 import msgspec
 from sqlalchemy import Table
@@ -16,16 +16,7 @@ from ciranda.engine.action import Action, Terms
 from ciranda.engine.approval import Approval, Party, Queue, Signed, Subject
 from ciranda.engine.attempts import Tally
 from ciranda.engine.customer import Customer
-from ciranda.engine.input import (
-    AddOperator,
-    Begin,
-    ChangeAccount,
-    Deed,
-    EndOperator,
-    RenewToken,
-    ResetSecondFactor,
-    SetCreditLimit,
-)
+from ciranda.engine.input import Deed
 from ciranda.engine.key import Key
 from ciranda.engine.limits import Limit, Limits
 from ciranda.engine.link import Link
@@ -57,16 +48,7 @@ _parties = msgspec.json.Decoder(tuple[Party, ...])
 _approved = msgspec.json.Decoder(tuple[Signed, ...])
 _terms = msgspec.json.Decoder(Terms)
 _deeds: dict[str, msgspec.json.Decoder[Deed]] = {
-    deed.__name__: msgspec.json.Decoder(deed)
-    for deed in (
-        Begin,
-        ChangeAccount,
-        SetCreditLimit,
-        ResetSecondFactor,
-        AddOperator,
-        RenewToken,
-        EndOperator,
-    )
+    deed.__name__: msgspec.json.Decoder(deed) for deed in get_args(Deed)
 }
 
 

@@ -75,8 +75,9 @@ HEADERS = [("cache-control", "no-store"), ("x-content-type-options", "nosniff")]
 """Of every answer: balances and tokens are kept by nobody on the way, and text is not taken for a page."""
 GREET_S = 0.5
 DRAWN_AT_ONCE = 1_024
-YOUNG_OBJECTS = 20_000
-"""How many before the garbage collector looks at them: nearly all of a payment's are gone by themselves long before."""
+YOUNG_OBJECTS = 200_000
+"""How many before the garbage collector looks at them: nearly all of a payment's are gone by themselves long before. More
+than what lives of some hundreds of waiting orders, so that it does not look at these again and again."""
 _RELOAD = {signal.SIGHUP}
 
 

@@ -12,8 +12,9 @@ from ciranda.engine.reply import Failed, Reply
 from ciranda.ports import Store, Unavailable
 
 WAITING_MAX = 12_000
-ORDERS_WAITING_MAX = 1_000
-"""As many as one batch takes: who comes later would wait for more than the next one, and is told so at once."""
+ORDERS_WAITING_MAX = 500
+"""Some tenths of a second of work. Who comes later is told at once to come again: a longer queue pays nobody sooner, and
+what waits in it costs memory that the processor's caches lack."""
 BATCH_MAX = 1_000
 NOTE_S = 0.05
 
